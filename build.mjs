@@ -11,5 +11,7 @@ await build({
   minifySyntax: true,
   legalComments: 'none',
   // CommonJS dependencies call require for Node's own modules.
-  banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+  banner: {
+    js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+  },
 });

@@ -123,8 +123,16 @@ export interface State {
 export type Event = { readonly at: number } & (
   | { readonly type: 'start' }
   /** A new agent took over: what PID 1 has. Outstanding work is asked for again. */
-  | { readonly type: 'attached'; readonly processes: readonly { key: string; pid: number; running: boolean }[] }
-  | { readonly type: 'trigger'; readonly by: TriggerSource; readonly force: boolean; readonly event: number | null }
+  | {
+      readonly type: 'attached';
+      readonly processes: readonly { key: string; pid: number; running: boolean }[];
+    }
+  | {
+      readonly type: 'trigger';
+      readonly by: TriggerSource;
+      readonly force: boolean;
+      readonly event: number | null;
+    }
   | { readonly type: 'prepared'; readonly artifact: Artifact }
   | { readonly type: 'refused'; readonly reason: string }
   | { readonly type: 'spawned'; readonly key: string; readonly pid: number }
@@ -142,7 +150,13 @@ export type Event = { readonly at: number } & (
 /** Performed in order, after the state was kept and the projection applied. */
 export type Effect =
   | { readonly type: 'prepare'; readonly trigger: Trigger }
-  | { readonly type: 'spawn'; readonly key: string; readonly generation: number; readonly instance: number; readonly artifact: Artifact }
+  | {
+      readonly type: 'spawn';
+      readonly key: string;
+      readonly generation: number;
+      readonly instance: number;
+      readonly artifact: Artifact;
+    }
   /** Watch for readiness until told `ready`/`unready` or the probe is cancelled. */
   | { readonly type: 'probe'; readonly key: string; readonly pid: number; readonly generation: number }
   | { readonly type: 'cancel-probe'; readonly key: string }
@@ -150,9 +164,21 @@ export type Effect =
   /** An outcome to log and count. */
   | { readonly type: 'record'; readonly outcome: Outcome }
   /** A process of the active generation died unasked and will be started again after `delay` ms. */
-  | { readonly type: 'crashed'; readonly key: string; readonly code: number; readonly signal: number; readonly delay: number }
+  | {
+      readonly type: 'crashed';
+      readonly key: string;
+      readonly code: number;
+      readonly signal: number;
+      readonly delay: number;
+    }
   /** Answer a trigger's event with its outcome, or an event that has none (null). `ok` false: the answer is a refusal. */
-  | { readonly type: 'settle'; readonly event: number; readonly outcome: Outcome | null; readonly ok: boolean; readonly text: string }
+  | {
+      readonly type: 'settle';
+      readonly event: number;
+      readonly outcome: Outcome | null;
+      readonly ok: boolean;
+      readonly text: string;
+    }
   | { readonly type: 'exit'; readonly code: number };
 
 /** What is true of a state, whatever led to it: the driver applies what changed, before the effects. */
