@@ -1,0 +1,37 @@
+/* Users and groups out of /etc/passwd and /etc/group (passwd(5), group(5)), read directly: NSS needs shared objects, which
+ * a static binary cannot load and a `FROM scratch` image does not have. */
+#ifndef BATON_USERS_H
+#define BATON_USERS_H
+
+#include "base.h"
+
+enum { IDENTITY_GROUPS_MAX = 64 };
+
+/* As whom a program runs. */
+struct identity {
+    uid_t uid;
+    gid_t gid;
+    size_t group_count;
+    gid_t groups[IDENTITY_GROUPS_MAX]; /* supplementary; `gid` is not repeated */
+    char home[256];                    /* "/" when unknown */
+};
+
+/* Resolves a name or number each. The rules are those of `docker run --user` and USER of a Dockerfile, so that a
+ * program runs the same under both:
+ *
+ *   - an entry whose name is `user` comes first, then one whose uid it is; a number needs no entry;
+ *   - without `group` (NULL): the entry's primary group, and the groups that name the user as a member. A number
+ *     without an entry gets group 0, and no other;
+ *   - with `group`: that group alone, whatever the user is a member of;
+ *   - `user` NULL: PID 1's own uid.
+ *
+ * Malformed lines are skipped; a file that does not exist is an empty one. False leaves *out undefined, a static
+ * fragment in *why, and errno: EINVAL (no such user or group), E2BIG (more than IDENTITY_GROUPS_MAX groups), or that of
+ * open(2) or read(2). */
+bool user_resolve(const char *user, const char *group, struct identity *out, const char **why);
+
+/* The same, out of the given files. */
+bool user_resolve_in(const char *passwd_path, const char *group_path, const char *user, const char *group,
+                     struct identity *out, const char **why);
+
+#endif
