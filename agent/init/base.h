@@ -35,4 +35,7 @@ int64_t now_ms(void);
 /* Parses a whole decimal number in [low, high]; false leaves *value alone. */
 bool parse_number(const char *text, long low, long high, long *value);
 
+/* Closes every descriptor from `first` on. */
+void descriptors_close_from(int first);
+
 #endif

@@ -1,0 +1,209 @@
+#include "agent.h"
+#include "events.h"
+#include "node.h"
+#include "processes.h"
+#include "signals.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    BACKOFF_FIRST_MS = 50,
+    BACKOFF_LAST_MS = 2000,
+    HEALTHY_AFTER_MS = 10000, /* an agent that lived this long starts the backoff anew */
+    PING_PERIOD_MS = 1000,
+    PINGS_MISSED = 5,
+    /* Before it attaches Node is still starting: long in a container throttled to a tenth of a CPU. */
+    BOOT_PERIODS = 120,
+    ANSWER_ROOM = 256 * 1024, /* more than the answer to `list` can be */
+};
+
+static char in_memory[FRAME_HEADER + FRAME_MAX], out_memory[2 * ANSWER_ROOM];
+static struct reader in = {.memory = in_memory, .capacity = sizeof in_memory};
+struct buffer agent_out = {.memory = out_memory, .capacity = sizeof out_memory};
+
+static char **arguments;
+static const char *working_directory;
+static int pages_fd;
+
+static pid_t agent;
+static int wire = -1;
+static bool attached, ever_attached;
+static int64_t detached_since, started, start_at, period_ends;
+static int backoff = BACKOFF_FIRST_MS;
+/* Silence is counted in periods that this process saw pass, not in time: after the whole container was paused, or the machine stood
+ * still, the clock has jumped though the agent had no chance to ping. */
+static int silent_periods;
+
+static void exec_agent(int end)
+{
+    /* Both are moved out of the way first: each may stand where the other belongs. All else is CLOEXEC. */
+    int their_wire = fcntl(end, F_DUPFD_CLOEXEC, 10), their_pages = fcntl(pages_fd, F_DUPFD_CLOEXEC, 10);
+    setsid();
+    if (dup2(their_wire, 3) != 3 || dup2(their_pages, 4) != 4 || chdir(working_directory)) {
+        say("cannot start the agent: %s", errno_name(errno));
+        _exit(EXIT_CANNOT_EXEC);
+    }
+    signals_reset();
+    _exit(node_exec(arguments));
+}
+
+static void start(int64_t now)
+{
+    int ends[2] = {-1, -1};
+
+    start_at = 0;
+    started = now;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) || (agent = fork()) < 0) {
+        say("cannot start the agent: %s; trying again", errno_name(errno));
+        if (ends[0] >= 0) {
+            close(ends[0]);
+            close(ends[1]);
+        }
+        agent = 0;
+        start_at = now + BACKOFF_LAST_MS;
+        return;
+    }
+    if (!agent)
+        exec_agent(ends[1]);
+    close(ends[1]);
+    wire = ends[0];
+    fcntl(wire, F_SETFL, O_NONBLOCK);
+    silent_periods = 0;
+    period_ends = now + PING_PERIOD_MS;
+    in.start = in.end = in.skip = 0;
+    agent_out.start = agent_out.end = 0;
+    events_rewind();
+}
+
+void agent_start(char **argv, const char *directory, int pages, int64_t now)
+{
+    arguments = argv;
+    working_directory = directory;
+    pages_fd = pages;
+    detached_since = now;
+    start(now);
+}
+
+static void detach(void)
+{
+    if (wire < 0)
+        return;
+    close(wire);
+    wire = -1;
+    if (attached)
+        detached_since = now_ms();
+    attached = false;
+}
+
+bool agent_poll(struct pollfd *poll)
+{
+    if (wire < 0)
+        return false;
+    *poll = (struct pollfd){.fd = wire};
+    if (buffer_room(&agent_out) > ANSWER_ROOM)
+        poll->events |= POLLIN;
+    if (!buffer_empty(&agent_out))
+        poll->events |= POLLOUT;
+    return true;
+}
+
+/* An agent without a wire is of no use: its successor asks what runs and carries on. */
+static void lose_wire(void)
+{
+    detach();
+    kill(agent, SIGKILL);
+}
+
+void agent_receive(void)
+{
+    if (wire < 0 || buffer_room(&agent_out) <= ANSWER_ROOM)
+        return;
+    ssize_t n = frame_fill(&in, wire);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        lose_wire();
+}
+
+void agent_flush(void)
+{
+    if (attached)
+        events_deliver(&agent_out);
+    if (wire >= 0 && !buffer_drain(&agent_out, wire))
+        lose_wire();
+}
+
+enum frame_status agent_next(struct fields *fields)
+{
+    if (wire < 0 || buffer_room(&agent_out) <= ANSWER_ROOM)
+        return FRAME_NONE;
+    return frame_next(&in, fields);
+}
+
+void agent_attached(void)
+{
+    attached = ever_attached = true;
+    silent_periods = 0;
+}
+
+bool agent_is_attached(void)
+{
+    return attached;
+}
+
+int64_t agent_detached_since(void)
+{
+    return detached_since;
+}
+
+void agent_pinged(void)
+{
+    silent_periods = 0;
+}
+
+bool agent_reaped(pid_t pid, int status, int64_t now, int *code)
+{
+    if (!agent || pid != agent)
+        return false;
+    detach();
+    agent = 0;
+    *code = WIFEXITED(status) && !ever_attached ? WEXITSTATUS(status) : -1;
+    if (*code >= 0)
+        return true;
+    if (now - started >= HEALTHY_AFTER_MS)
+        backoff = BACKOFF_FIRST_MS;
+    say("the agent %s %d; starting it again in %d ms, the service goes on", WIFSIGNALED(status) ? "was killed by signal" : "exited with",
+        WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), backoff);
+    start_at = now + backoff;
+    backoff = backoff * 2 < BACKOFF_LAST_MS ? backoff * 2 : BACKOFF_LAST_MS;
+    return true;
+}
+
+int64_t agent_tick(int64_t now)
+{
+    if (!agent) {
+        if (start_at && start_at <= now)
+            start(now);
+        return agent ? period_ends : start_at;
+    }
+    if (period_ends <= now) {
+        period_ends = now + PING_PERIOD_MS;
+        if (++silent_periods > (attached ? PINGS_MISSED : BOOT_PERIODS)) {
+            say("the agent has been silent for %d s: killing it", silent_periods - 1);
+            kill(agent, SIGKILL);
+            silent_periods = 0;
+        }
+    }
+    return period_ends;
+}
+
+void agent_kill(void)
+{
+    detach();
+    start_at = 0;
+    if (agent)
+        kill(agent, SIGKILL);
+    agent = 0;
+}

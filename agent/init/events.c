@@ -1,0 +1,117 @@
+#include "events.h"
+
+#include <string.h>
+
+struct record {
+    uint64_t seq;
+    uint32_t size;   /* of the frame that follows, its length field included */
+    uint8_t signal;  /* its number, 0 for other events */
+    bool delivered;
+};
+
+static _Alignas(struct record) char arena[EVENTS_SIZE];
+static size_t used;
+static uint64_t last_seq;
+static unsigned long dropped;
+static struct buffer opened;
+
+static size_t record_size(const struct record *record)
+{
+    size_t align = _Alignof(struct record);
+    return sizeof *record + (record->size + align - 1) / align * align;
+}
+
+static struct record *record_at(size_t offset)
+{
+    return (struct record *)(void *)(arena + offset);
+}
+
+struct buffer *event_open(const char *verb)
+{
+    size_t offset = used + sizeof(struct record);
+    opened = (struct buffer){.memory = arena + offset, .capacity = offset < EVENTS_SIZE ? EVENTS_SIZE - offset : 0};
+    frame_open(&opened, verb);
+    frame_number(&opened, (long long)last_seq + 1);
+    return &opened;
+}
+
+static uint64_t close_record(enum event_class class, int signal)
+{
+    size_t limit = class == EVENT_VITAL ? EVENTS_SIZE : EVENTS_SIZE - EVENTS_RESERVE;
+    bool complete = frame_close(&opened);
+    struct record head = {.seq = last_seq + 1, .size = (uint32_t)opened.end, .signal = (uint8_t)signal};
+
+    if (!complete || used + record_size(&head) > limit) {
+        dropped++;
+        return 0;
+    }
+    *record_at(used) = head;
+    used += record_size(&head);
+    return last_seq = head.seq;
+}
+
+uint64_t event_close(enum event_class class)
+{
+    return close_record(class, 0);
+}
+
+uint64_t event_signal(int number, bool from_kernel, pid_t pid, uid_t uid)
+{
+    for (size_t at = 0; at < used; at += record_size(record_at(at)))
+        if (record_at(at)->signal == number && !record_at(at)->delivered)
+            return record_at(at)->seq;
+    struct buffer *event = event_open("signal");
+    frame_number(event, number);
+    frame_text(event, from_kernel ? "kernel" : "user");
+    frame_number(event, pid);
+    frame_number(event, uid);
+    return close_record(EVENT_VITAL, number);
+}
+
+/* Where it is in the arena; `used` when it is not there. */
+static size_t find(uint64_t seq)
+{
+    size_t at = 0;
+    while (at < used && record_at(at)->seq != seq)
+        at += record_size(record_at(at));
+    return at;
+}
+
+bool event_waits(uint64_t seq)
+{
+    return find(seq) < used;
+}
+
+bool event_done(uint64_t seq)
+{
+    size_t at = find(seq);
+    if (at == used)
+        return false;
+    size_t size = record_size(record_at(at));
+    memmove(arena + at, arena + at + size, used - at - size);
+    used -= size;
+    return true;
+}
+
+void events_deliver(struct buffer *out)
+{
+    for (size_t at = 0; at < used; at += record_size(record_at(at))) {
+        struct record *record = record_at(at);
+        if (record->delivered)
+            continue;
+        if (!buffer_append(out, record + 1, record->size))
+            return;
+        record->delivered = true;
+    }
+}
+
+void events_rewind(void)
+{
+    for (size_t at = 0; at < used; at += record_size(record_at(at)))
+        record_at(at)->delivered = false;
+}
+
+unsigned long events_dropped(void)
+{
+    return dropped;
+}

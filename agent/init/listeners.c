@@ -1,0 +1,51 @@
+#include "listeners.h"
+
+#include <string.h>
+#include <unistd.h>
+
+struct listener listeners[LISTENERS_MAX];
+
+struct listener *listener_find(const char *name)
+{
+    for (size_t i = 0; i < LISTENERS_MAX; i++)
+        if (*listeners[i].name && !strcmp(listeners[i].name, name))
+            return &listeners[i];
+    return NULL;
+}
+
+static struct listener *refuse(int error, const char *text, const char **why)
+{
+    errno = error;
+    *why = text;
+    return NULL;
+}
+
+struct listener *listener_open(const char *name, const char *address, int backlog, const char **why)
+{
+    struct listener *listener = listener_find(name);
+    if (listener)
+        return strcmp(listener->asked, address) ? refuse(EEXIST, "another address is held under this name", why) : listener;
+    /* The name becomes part of LISTEN_FDNAMES, whose separator is ':'. */
+    if (!*name || strlen(name) >= NAME_SIZE || strchr(name, ':'))
+        return refuse(EINVAL, "a name has 1 to 63 characters and no colon", why);
+    if (strlen(address) >= ADDRESS_TEXT_SIZE)
+        return refuse(ENAMETOOLONG, "the address is too long", why);
+    for (listener = listeners; listener < listeners + LISTENERS_MAX && *listener->name;)
+        listener++;
+    if (listener == listeners + LISTENERS_MAX)
+        return refuse(ENFILE, "64 sockets are held already", why);
+
+    int fd = socket_open(address, &(struct socket_options){.backlog = backlog}, listener->bound, sizeof listener->bound, why);
+    if (fd < 0)
+        return NULL;
+    listener->fd = fd;
+    strcpy(listener->name, name);
+    strcpy(listener->asked, address);
+    return listener;
+}
+
+void listener_close(struct listener *listener)
+{
+    close(listener->fd);
+    *listener->name = 0;
+}

@@ -1,0 +1,26 @@
+/* The notify socket (sd_notify(3)): datagrams of the program, whose sender the kernel names. */
+#ifndef BATON_NOTIFY_H
+#define BATON_NOTIFY_H
+
+#include "base.h"
+
+/* One page, as systemd bounds it (NOTIFY_BUFFER_MAX). */
+enum { NOTIFY_MAX = 4096 };
+
+struct notification {
+    pid_t sender; /* from SCM_CREDENTIALS, never from the payload */
+    char payload[NOTIFY_MAX + 1];
+};
+
+/* Opens it at an abstract address (CLOEXEC, nonblocking): no file, so a read-only root needs nothing. The address, in the
+ * form that NOTIFY_SOCKET has ("@…"), is written to `address`. -1 with errno. */
+int notify_open(char *address, size_t size);
+
+/* Receives one; false when none waits. Datagrams that are not text are consumed and passed over. */
+bool notify_receive(int fd, struct notification *notification);
+
+/* Whether a payload is lines of KEY=VALUE as sd_notify(3) has them; ends it with NUL and cuts line breaks at its end.
+ * `payload` has room for size + 1 bytes. Pure. */
+bool notify_check(char *payload, size_t size);
+
+#endif

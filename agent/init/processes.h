@@ -1,0 +1,43 @@
+/* The table of the processes that the agent asked for: PID 1's truth about what runs. */
+#ifndef BATON_PROCESSES_H
+#define BATON_PROCESSES_H
+
+#include "base.h"
+
+#include <sys/resource.h>
+
+enum { PROCESSES_MAX = 256, NAME_SIZE = 64 };
+
+struct process {
+    pid_t pid; /* 0: the slot is free */
+    char name[NAME_SIZE];
+    char request[24];  /* the id of the spawn request while exec is still to be heard of, else empty */
+    int exec_fd;       /* where the exec error comes from, or -1 */
+    bool exited;       /* the main process is reaped; others of its group may live */
+    int status;        /* of wait(2), once exited */
+    int64_t started;   /* ms, CLOCK_MONOTONIC */
+    int stop_signal;   /* for the stop that PID 1 makes without an agent */
+    int64_t stop_timeout;
+    bool stop_group;
+    bool killed; /* by PID 1, at the end of its stop_timeout */
+};
+
+extern struct process processes[PROCESSES_MAX];
+
+/* A free slot, zeroed but for exec_fd = -1, or NULL. It is taken once its pid is set. */
+struct process *process_slot(void);
+struct process *process_find(pid_t pid);
+/* The one in whose session `pid` is (each has its own), or NULL. */
+struct process *process_of_session(pid_t pid);
+
+/* True when no process of its group is left: the main one is reaped and the group does not exist. */
+bool process_gone(const struct process *process);
+
+/* Sends a signal to the main process or the whole group; false with errno. Safe against reused pids: a process is
+ * signalled only before it is reaped, and a group's number cannot be reused while it has members. */
+bool process_kill(const struct process *process, int signal, bool group);
+
+/* The code with which a shell would report the status: 128+n for a signal. */
+int exit_code_of(int status);
+
+#endif

@@ -1,0 +1,91 @@
+#include "stop.h"
+#include "processes.h"
+#include "signals.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int64_t began;
+
+void stop_begin(int64_t now)
+{
+    if (began)
+        return;
+    began = now;
+    for (size_t i = 0; i < PROCESSES_MAX; i++)
+        if (processes[i].pid)
+            process_kill(&processes[i], processes[i].stop_signal, processes[i].stop_group);
+}
+
+bool stop_begun(void)
+{
+    return began != 0;
+}
+
+int64_t stop_tick(int64_t now)
+{
+    int64_t next = 0;
+
+    for (size_t i = 0; began && i < PROCESSES_MAX; i++) {
+        struct process *process = &processes[i];
+        if (!process->pid || process->killed)
+            continue;
+        int64_t due = began + process->stop_timeout;
+        if (due <= now) {
+            say("pid %d did not end within %lld ms: killing it", (int)process->pid, (long long)process->stop_timeout);
+            process_kill(process, SIGKILL, true);
+            process->killed = true;
+        } else if (!next || due < next)
+            next = due;
+    }
+    return next;
+}
+
+bool stop_complete(void)
+{
+    for (size_t i = 0; i < PROCESSES_MAX; i++)
+        if (processes[i].pid)
+            return false;
+    return true;
+}
+
+/* Kills the direct children: proc_pid_task_tid_children(5). Orphans of theirs become ours, as their subreaper. */
+static void kill_children(void)
+{
+    char path[64], text[4096];
+
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = 0;
+    for (char *at = text, *end; *at; at = end) {
+        long pid = strtol(at, &end, 10);
+        if (end == at)
+            return;
+        if (pid > 1)
+            kill((pid_t)pid, SIGKILL);
+    }
+}
+
+void stop_reap_all(void)
+{
+    for (;;) {
+        /* kill(-1) is for a real PID 1 only: elsewhere it would mean every process of this user. */
+        if (getpid() == 1)
+            kill(-1, SIGKILL);
+        else {
+            for (size_t i = 0; i < PROCESSES_MAX; i++)
+                if (processes[i].pid)
+                    kill(-processes[i].pid, SIGKILL);
+            kill_children();
+        }
+        if (waitpid(-1, NULL, 0) < 0 && errno == ECHILD)
+            return;
+    }
+}

@@ -1,0 +1,359 @@
+/* PID 1 with an agent: one loop over the signals, the wire, the notify socket and the control socket. It holds the sockets and
+ * the processes, and takes no decision but those that cannot wait for an agent that is dead. */
+#include "agent.h"
+#include "control.h"
+#include "events.h"
+#include "health.h"
+#include "listeners.h"
+#include "node.h"
+#include "notify.h"
+#include "pages.h"
+#include "processes.h"
+#include "roles.h"
+#include "signals.h"
+#include "stop.h"
+#include "verbs.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    /* How long a stop waits for an agent to make it. */
+    AGENT_GRACE_MS = 2000,
+    POLLS_MAX = 3 + CONTROL_POLLS + PROCESSES_MAX,
+};
+
+static int signal_fd, notify_fd = -1, pages_fd;
+static void *pages;
+/* The last stop signal that no agent has dealt with: its event, and when it came. */
+static uint64_t stop_event;
+static int64_t stop_since;
+/* How the program ended, for the exit code of a stop without an agent. */
+static int last_status;
+
+static bool means_stop(const struct signalfd_siginfo *info)
+{
+    return info->ssi_signo == SIGTERM || info->ssi_signo == SIGINT || info->ssi_signo == SIGQUIT ||
+           (info->ssi_signo == SIGHUP && info->ssi_code == SI_KERNEL); /* the terminal went away */
+}
+
+static void take_signal(const struct signalfd_siginfo *info)
+{
+    pid_t pids[PROCESSES_MAX];
+    int number = (int)info->ssi_signo;
+    size_t count = route_of(number, pids);
+
+    for (size_t i = 0; i < count; i++) {
+        const struct process *process = process_find(pids[i]);
+        if (process)
+            process_kill(process, number, false);
+    }
+    if (count)
+        return;
+    uint64_t seq = event_signal(number, info->ssi_code == SI_KERNEL, (pid_t)info->ssi_pid, info->ssi_uid);
+    if (means_stop(info)) {
+        stop_event = seq;
+        stop_since = now_ms();
+    }
+}
+
+static void post_exit(const struct process *process, const struct rusage *usage)
+{
+    int status = process->status;
+    struct buffer *event = event_open("exit");
+
+    frame_number(event, process->pid);
+    frame_text(event, process->name);
+    frame_number(event, WIFEXITED(status) ? WEXITSTATUS(status) : 0);
+    frame_number(event, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+    frame_number(event, (long long)usage->ru_utime.tv_sec * 1000000 + usage->ru_utime.tv_usec);
+    frame_number(event, (long long)usage->ru_stime.tv_sec * 1000000 + usage->ru_stime.tv_usec);
+    frame_number(event, usage->ru_maxrss);
+    event_close(EVENT_VITAL);
+}
+
+/* A group is empty once its last member is reaped, by whoever: looked at after each round of reaping. */
+static void free_gone(void)
+{
+    for (size_t i = 0; i < PROCESSES_MAX; i++) {
+        struct process *process = &processes[i];
+        if (!process->pid || !process_gone(process))
+            continue;
+        struct buffer *event = event_open("gone");
+        frame_number(event, process->pid);
+        frame_text(event, process->name);
+        event_close(EVENT_VITAL);
+        process->pid = 0;
+    }
+}
+
+/* Returns the code to exit with, when there is nothing to go on for, or -1. */
+static int reap(void)
+{
+    struct rusage usage;
+    int status, verdict = -1;
+
+    for (pid_t pid; (pid = wait4(-1, &status, WNOHANG, &usage)) > 0;) {
+        int code;
+        verb_context.reaped++;
+        if (agent_reaped(pid, status, now_ms(), &code)) {
+            verbs_agent_lost();
+            verdict = code;
+            continue;
+        }
+        if (health_reaped(pid, now_ms()))
+            continue;
+        struct process *process = process_find(pid);
+        if (!process)
+            continue;
+        if (process->exec_fd >= 0)
+            verb_spawn_progress(process); /* it was a failed exec: that is the answer to `spawn`, not an exit */
+        if (!process->pid)
+            continue;
+        process->exited = true;
+        process->status = last_status = status;
+        post_exit(process, &usage);
+    }
+    free_gone();
+    return verdict;
+}
+
+/* Returns the code to exit with, or -1. */
+static int take_signals(void)
+{
+    struct signalfd_siginfo infos[16];
+    bool children = false;
+
+    for (ssize_t n; (n = read(signal_fd, infos, sizeof infos)) > 0;)
+        for (size_t i = 0; i < (size_t)n / sizeof *infos; i++) {
+            if (infos[i].ssi_signo == SIGCHLD)
+                children = true;
+            else
+                take_signal(&infos[i]);
+        }
+    return children ? reap() : -1;
+}
+
+static void take_notifications(void)
+{
+    static struct notification notification;
+
+    while (notify_fd >= 0 && notify_receive(notify_fd, &notification)) {
+        const struct process *process = process_of_session(notification.sender);
+        if (!process)
+            continue;
+        struct buffer *event = event_open("notify");
+        frame_number(event, process->pid);
+        frame_number(event, notification.sender);
+        frame_text(event, notification.payload);
+        event_close(EVENT_DROPPABLE);
+    }
+}
+
+static void take_requests(void)
+{
+    struct fields request;
+    enum frame_status status;
+
+    agent_receive();
+    while ((status = agent_next(&request)) != FRAME_NONE) {
+        if (status == FRAME_READY)
+            verb_perform(&request);
+        else
+            verb_refuse_frame();
+    }
+}
+
+/* A stop signal that no agent takes up is carried out here. */
+static int64_t stop_without_agent(int64_t now)
+{
+    if (!event_waits(stop_event) || agent_is_attached())
+        return 0;
+    int64_t since = stop_since > agent_detached_since() ? stop_since : agent_detached_since();
+    if (now < since + AGENT_GRACE_MS)
+        return since + AGENT_GRACE_MS;
+    if (!stop_begun()) {
+        say("no agent to make the stop: stopping the service without it");
+        pages_set_draining(pages);
+        agent_kill();
+        stop_begin(now);
+    }
+    return 0;
+}
+
+static int64_t earliest(int64_t a, int64_t b)
+{
+    return !a || (b && b < a) ? b : a;
+}
+
+/* Does what is due; when something is due next (ms, CLOCK_MONOTONIC; 0: nothing). */
+static int64_t tick(void)
+{
+    int64_t now = now_ms();
+    int64_t next = stop_without_agent(now);
+
+    if (!stop_begun())
+        next = earliest(next, agent_tick(now));
+    next = earliest(next, health_tick(now));
+    next = earliest(next, control_expire(now));
+    return earliest(next, stop_tick(now));
+}
+
+static void wait_until(int64_t due)
+{
+    struct pollfd polls[POLLS_MAX];
+    size_t count = 0;
+
+    polls[count++] = (struct pollfd){.fd = signal_fd, .events = POLLIN};
+    if (notify_fd >= 0)
+        polls[count++] = (struct pollfd){.fd = notify_fd, .events = POLLIN};
+    if (agent_poll(&polls[count]))
+        count++;
+    count += control_polls(polls + count);
+    for (size_t i = 0; i < PROCESSES_MAX; i++)
+        if (processes[i].pid && processes[i].exec_fd >= 0)
+            polls[count++] = (struct pollfd){.fd = processes[i].exec_fd, .events = POLLIN};
+
+    int64_t now = now_ms();
+    int timeout = !due ? -1 : due <= now ? 0 : due - now > INT_MAX ? INT_MAX : (int)(due - now);
+    poll(polls, count, timeout);
+}
+
+static int serve(void)
+{
+    for (;;) {
+        wait_until(tick());
+        int verdict = take_signals();
+        for (size_t i = 0; i < PROCESSES_MAX; i++)
+            if (processes[i].pid && processes[i].exec_fd >= 0)
+                verb_spawn_progress(&processes[i]);
+        take_notifications();
+        take_requests();
+        control_serve();
+        agent_flush();
+        if (exit_asked)
+            return exit_code_asked;
+        if (verdict >= 0)
+            return verdict;
+        if (stop_begun() && stop_complete())
+            return exit_code_of(last_status);
+    }
+}
+
+/* The value of a flag before `--`, else of the variable, else NULL. PID 1 reads no more of the configuration than these: where the
+ * health endpoint and the control socket are must be known before there is an agent. */
+static const char *early_option(char **argv, const char *flag, const char *variable)
+{
+    size_t length = strlen(flag);
+
+    for (char **argument = argv + 1; *argument && strcmp(*argument, "--"); argument++) {
+        if (strncmp(*argument, flag, length))
+            continue;
+        if ((*argument)[length] == '=')
+            return *argument + length + 1;
+        if (!(*argument)[length] && argument[1])
+            return argument[1];
+    }
+    const char *value = getenv(variable);
+    return value && *value ? value : NULL;
+}
+
+/* A configuration file may move the endpoint or turn it off: then the agent, which can read it, says where. */
+static const char *early_health_address(char **argv)
+{
+    const char *address = early_option(argv, "--health", "BATON_HEALTH");
+    if (address)
+        return address;
+    return early_option(argv, "--config", "BATON_CONFIG") || !access("/etc/baton.yaml", F_OK) ? NULL : ":9901";
+}
+
+/* `:9901` and `127.0.0.1:9901` are short for tcp://…, as in the configuration. */
+static void open_health(const char *address)
+{
+    char full[ADDRESS_TEXT_SIZE], bound[ADDRESS_TEXT_SIZE];
+    const char *why;
+    bool short_form = strcmp(address, "off") && !strstr(address, "://") && strncmp(address, "unix:", 5);
+
+    snprintf(full, sizeof full, "%s%s", short_form ? "tcp://" : "", address);
+    /* What does not work is for the agent to tell, which will ask for the same. */
+    health_open(full, pages_fd, bound, sizeof bound, &why);
+}
+
+/* So that no descriptor that is opened later becomes a standard stream. */
+static void open_standard_streams(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
+static bool open_all(char **argv)
+{
+    static char notify_address[108];
+    const char *why = "";
+
+    signal_fd = signals_open_fd(~UINT64_C(0), true);
+    if (signal_fd < 0) {
+        say("signalfd: %s", errno_name(errno));
+        return false;
+    }
+    pages_fd = pages_create();
+    pages = pages_fd < 0 ? NULL : pages_map_writable(pages_fd);
+    if (!pages) {
+        say("memfd for the health pages: %s", errno_name(errno));
+        return false;
+    }
+    notify_fd = notify_open(notify_address, sizeof notify_address);
+    if (notify_fd < 0)
+        say("notify socket: %s; the program cannot use sd_notify", errno_name(errno));
+    const char *control = early_option(argv, "--control", "BATON_CONTROL");
+    if (!control_open(control, &why))
+        say("control socket %s: %s%s%s; `baton reload` and its like will not work", control ? control : control_default_address(),
+            errno_name(errno), *why ? ", " : "", why);
+    control_set_pages(pages);
+    verb_context.pages_fd = pages_fd;
+    verb_context.notify_address = notify_fd < 0 ? NULL : notify_address;
+    return true;
+}
+
+int supervisor_main(int argc, char **argv)
+{
+    static char directory[PATH_MAX];
+
+    (void)argc;
+    open_standard_streams();
+    descriptors_close_from(STDERR_FILENO + 1);
+    if (getpid() != 1)
+        prctl(PR_SET_CHILD_SUBREAPER, 1);
+    if (!node_find())
+        return EXIT_NOT_FOUND;
+    if (!open_all(argv))
+        return EXIT_FAILURE;
+    /* Children start where PID 1 was started; PID 1 itself pins no mount. */
+    if (!getcwd(directory, sizeof directory))
+        strcpy(directory, "/");
+    if (chdir("/"))
+        say("chdir /: %s", errno_name(errno));
+    /* The agent receives its role as the first argument, before the flags. */
+    agent_start(argv - 1, directory, pages_fd, now_ms());
+    const char *health = early_health_address(argv);
+    if (health)
+        open_health(health);
+
+    /* From here on PID 1 ends only when the service has. */
+    int code = serve();
+    agent_kill();
+    stop_reap_all();
+    return code;
+}
