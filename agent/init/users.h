@@ -19,7 +19,7 @@ struct identity {
 /* Resolves a name or number each. The rules are those of `docker run --user` and USER of a Dockerfile, so that a
  * program runs the same under both:
  *
- *   - an entry whose name is `user` comes first, then one whose uid it is; a number needs no entry;
+ *   - digits are always a uid (or gid), 0..2147483647, never a name, and need no entry;
  *   - without `group` (NULL): the entry's primary group, and the groups that name the user as a member. A number
  *     without an entry gets group 0, and no other;
  *   - with `group`: that group alone, whatever the user is a member of;
