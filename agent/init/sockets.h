@@ -45,8 +45,8 @@ struct socket_options {
     int backlog; /* 1 and up; 0 = SOCKET_BACKLOG. Not for udp */
 };
 
-/* Parses an address. False leaves *out undefined, a static fragment for people in *why ("the port is not a number …") and
- * errno EINVAL, or ENAMETOOLONG for a path or name of more than 107 bytes. Pure. */
+/* Parses an address. False leaves *out undefined, a static fragment for people in *why ("the port is not a number …"),
+ * and errno EINVAL, or ENAMETOOLONG for a path or name of more than 107 bytes. Pure. */
 bool address_parse(const char *text, struct address *out, const char **why);
 
 /* Writes the one normal form, which parses to the same address again. False when `size` does not hold it; it fits
@@ -55,9 +55,9 @@ bool address_format(const struct address *address, char *text, size_t size);
 
 /* Opens a listening (tcp, unix) or bound (udp) socket, CLOEXEC, and writes its normalised address with the port that
  * the kernel chose to `bound` (ADDRESS_TEXT_SIZE). `options` may be NULL. Returns -1 with errno, and a static fragment
- * for people in *why. EINVAL, ENAMETOOLONG: the address does not parse; ENODEV: there is no interface of the zone's name;
- * ENOTSOCK: the path is a file of another kind; ENOBUFS: `size` is too small; others as of socket(2), bind(2), listen(2)
- * and unlink(2).
+ * for people in *why. EINVAL, ENAMETOOLONG: the address does not parse; ENODEV: no interface has the zone's name;
+ * ENOTSOCK: the path is a file of another kind; ENOBUFS: `size` is too small; others as of socket(2), bind(2),
+ * listen(2) and unlink(2).
  *
  * O_NONBLOCK is not set: it belongs to the open file description, which all generations share (fcntl(2)), and programs
  * that want it set it themselves. SO_REUSEPORT is not set: it would open a second queue, whose connections die

@@ -169,8 +169,9 @@ static unsigned port_of(const char *text)
 
 static bool reachable(int family, unsigned port)
 {
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    in_port_t number = htons((uint16_t)port);
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = number, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = number, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool ok = !(family == AF_INET ? connect(fd, (struct sockaddr *)&in, sizeof in)
                                   : connect(fd, (struct sockaddr *)&in6, sizeof in6));
@@ -336,7 +337,7 @@ static void check_unix(void)
     close(fd);
 
     /* The mode is exact whatever the umask is, and the umask is what it was. */
-    fd = open_socket("unix://" "/proc/self/cwd/a%20b?mode=0666");
+    fd = open_socket("unix:///proc/self/cwd/a%20b?mode=0666");
     CHECK(fd >= 0 && mode_of("a b") == 0666 && umask(022) == 022);
     CHECK(fcntl(fd, F_GETFD) == FD_CLOEXEC && !(fcntl(fd, F_GETFL) & O_NONBLOCK));
     CHECK(!strcmp(bound, "unix:///proc/self/cwd/a%20b?mode=0666"));
