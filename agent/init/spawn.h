@@ -13,13 +13,13 @@ enum {
 
 struct spawn_descriptor {
     int fd;              /* in this process; the same one may be given twice */
-    const char *name;    /* for LISTEN_FDNAMES: no ':' and no control characters. NULL = handed down, but not announced */
-    const char *address; /* for SERVER_STARTER_PORT, in the form of socket_open's `bound`; NULL = not announced there */
+    const char *name;    /* for LISTEN_FDNAMES: up to 255 printable ASCII characters but ':'. NULL = not announced */
+    const char *address; /* for SERVER_STARTER_PORT, as socket_open's `bound`; NULL = not announced there */
 };
 
 /* All of it is only read, and only until spawn_process returns. */
 struct spawn_request {
-    const char *path;         /* the file to execute; NULL = argv[0]. Without a slash it is searched in the program's PATH */
+    const char *path;         /* the file to execute; NULL = argv[0]. Searched in the program's PATH if it has no slash */
     char *const *argv;        /* ends with NULL; at least one */
     char *const *environment; /* ends with NULL; complete: nothing of PID 1's own is added but what is said below */
     const struct spawn_descriptor *descriptors; /* become 3, 4, … in this order; those without a name come last */
@@ -36,6 +36,7 @@ struct spawn_failure {
     char text[508]; /* a sentence without its full stop: "cannot enter the directory /x: ENOENT" */
 };
 
+/* How far a child has come. */
 enum spawn_state {
     SPAWN_PENDING,   /* between fork and exec: poll the descriptor for POLLIN */
     SPAWN_EXECUTING, /* exec succeeded (or the child was killed before it: its exit status then says so) */
@@ -43,13 +44,21 @@ enum spawn_state {
 };
 
 /* Starts it in a session and process group of its own. stdin, stdout, stderr and the umask are handed down, the signal
- * mask is emptied, every disposition is the default, and every descriptor not in the request is closed.
- * LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES, NOTIFY_SOCKET and SERVER_STARTER_PORT replace what the environment has under these
- * names; all but NOTIFY_SOCKET are absent when nothing is announced.
+ * mask is emptied, every disposition is the default, and every descriptor that is not in the request is closed.
  *
- * Returns the pid at once, and in *result_fd a nonblocking CLOEXEC descriptor for spawn_poll: the child may hang for long
- * before its exec (a dead NFS server), and PID 1 must not hang with it. -1 with errno, and no descriptor left open, when
- * there is no child: EAGAIN, ENOMEM (fork(2)), EMFILE, ENFILE (pipe(2)), EINVAL (too many descriptors, no argv). */
+ * LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES (sd_listen_fds(3)), NOTIFY_SOCKET (sd_notify(3)) and SERVER_STARTER_PORT (Perl's
+ * Server::Starter: "host:port=fd;path=fd") replace what the environment has under these names; all but NOTIFY_SOCKET
+ * are absent when nothing is announced.
+ *
+ * A PID 1 without privileges can start programs as itself only; they then keep its supplementary groups, whatever the
+ * identity says.
+ *
+ * The group exists once the exec is done: until then signal the process alone.
+ *
+ * Returns the pid at once, and in *result_fd a nonblocking CLOEXEC descriptor for spawn_poll: the child may hang for
+ * long before its exec (a dead NFS server), and PID 1 must not hang with it. -1 with errno, and no descriptor left open,
+ * when there is no child: EAGAIN, ENOMEM (fork(2)), EMFILE, ENFILE (pipe(2)), EINVAL (no argv, too many descriptors, or
+ * one with a name after one without). */
 pid_t spawn_process(const struct spawn_request *request, int *result_fd);
 
 /* How the exec went. The caller closes `result_fd` when it is no longer pending. */
