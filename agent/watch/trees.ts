@@ -1,0 +1,37 @@
+/** Watches directories with all that is below them, by chokidar: new directories, moved ones, bursts. */
+import { basename, dirname, relative } from 'node:path';
+import { watch } from 'chokidar';
+import { isIgnored } from '../artifact/scan.ts';
+import type { Closable, NameEvents } from './names.ts';
+
+/** Resolves when the whole tree is watched. Links in it are watched as names, not followed. */
+export function watchTree(root: string, { onEvent, onError }: NameEvents): Promise<Closable> {
+  const watcher = watch(root, {
+    ignoreInitial: true,
+    followSymlinks: false,
+    // Both would swallow or delay events: bursts are debounced for the whole set, and settling is the artifact's business.
+    atomic: false,
+    awaitWriteFinish: false,
+    ignored: (path) => isBelow(root, path) && hasIgnoredPart(relative(root, path)),
+  });
+  return new Promise((resolve) => {
+    watcher
+      .on('all', (_, path) => onEvent(path))
+      .on('error', (error) => {
+        onError(error);
+        resolve(watcher);
+      })
+      .on('ready', () => resolve(watcher));
+  });
+}
+
+function isBelow(root: string, path: string): boolean {
+  return path.startsWith(root === '/' ? root : `${root}/`);
+}
+
+function hasIgnoredPart(path: string): boolean {
+  for (let rest = path; rest !== '.' && rest !== ''; rest = dirname(rest)) {
+    if (isIgnored(basename(rest))) return true;
+  }
+  return false;
+}
