@@ -1,0 +1,109 @@
+/** What no option can know by itself: rules between them. Each is checked once the options it reads are valid. */
+import { type Listener, sameEndpoint } from './address.ts';
+import { formatDuration } from './duration.ts';
+import type { Config, OptionKey } from './schema.ts';
+import { signalName } from './signal.ts';
+
+export interface Conflict {
+  /** The option to change, and the item of it where it is a list. */
+  readonly key: OptionKey;
+  readonly index?: number;
+  /** A clause that follows the option's name. */
+  readonly text: string;
+}
+
+interface Rule {
+  readonly reads: readonly OptionKey[];
+  /** It complains of what is missing, so it waits until the whole file is understood. */
+  readonly whenComplete?: true;
+  readonly check: (config: Config) => readonly Conflict[];
+}
+
+/** Cannot be caught, and what PID 1 stops for or needs itself (signal(7)). */
+const UNCATCHABLE = ['SIGKILL', 'SIGSTOP'];
+const STOPS_BATON = ['SIGTERM', 'SIGINT', 'SIGQUIT'];
+const NEEDED = ['SIGCHLD'];
+
+export const RULES: readonly Rule[] = [
+  {
+    reads: ['listen'],
+    check: ({ listen }) => listen.flatMap((_, index) => listenerConflicts(listen, index)),
+  },
+  {
+    reads: ['listen', 'health'],
+    check: ({ listen, health }) => {
+      const taken = listen.find(({ address }) => health !== null && sameEndpoint(address, health));
+      if (taken === undefined) return [];
+      return [
+        { key: 'health', text: `${health} is the listener ${taken.name} already (choose another, or off)` },
+      ];
+    },
+  },
+  {
+    reads: ['ready', 'listen'],
+    whenComplete: true,
+    check: ({ ready, listen }) =>
+      ready.method === 'accepting' && listen.length === 0
+        ? [
+            {
+              key: 'ready',
+              text: 'accepting needs a listener (add listen, or choose notify, http, exec or delay)',
+            },
+          ]
+        : [],
+  },
+  {
+    reads: ['restartDelay', 'restartDelayMax'],
+    check: ({ restartDelay, restartDelayMax }) => {
+      if (restartDelay <= restartDelayMax) return [];
+      const most = formatDuration(restartDelayMax);
+      return [
+        {
+          key: 'restartDelay',
+          text: `${formatDuration(restartDelay)} is more than restart-delay-max, ${most}`,
+        },
+      ];
+    },
+  },
+  {
+    reads: ['reloadSignal'],
+    check: ({ reloadSignal }) => {
+      const name = signalName(reloadSignal);
+      if (UNCATCHABLE.includes(name)) return [{ key: 'reloadSignal', text: `${name} cannot be caught` }];
+      if (NEEDED.includes(name))
+        return [{ key: 'reloadSignal', text: `${name} tells Baton that a process ended` }];
+      if (!STOPS_BATON.includes(name)) return [];
+      return [
+        {
+          key: 'reloadSignal',
+          text: `${name} stops the container (choose another, such as SIGHUP or SIGUSR2)`,
+        },
+      ];
+    },
+  },
+  {
+    reads: ['stopSignal'],
+    check: ({ stopSignal }) =>
+      signalName(stopSignal) === 'SIGSTOP'
+        ? [{ key: 'stopSignal', text: 'SIGSTOP would freeze the program, not end it' }]
+        : [],
+  },
+  {
+    reads: ['command'],
+    check: ({ command }) =>
+      command[0] === '' ? [{ key: 'command', index: 0, text: 'the name of the program is empty' }] : [],
+  },
+];
+
+/** Each is compared with those before it, so that a clash is told once, at the later one. */
+function listenerConflicts(listen: readonly Listener[], index: number): Conflict[] {
+  const { name, address } = listen[index] as Listener;
+  const earlier = listen.slice(0, index);
+  const namesake = earlier.find((other) => other.name === name);
+  if (namesake !== undefined)
+    return [
+      { key: 'listen', index, text: `the name ${name} is taken by ${namesake.address} (names are unique)` },
+    ];
+  const twin = earlier.find((other) => sameEndpoint(other.address, address));
+  return twin === undefined ? [] : [{ key: 'listen', index, text: `${address} is listed twice` }];
+}
