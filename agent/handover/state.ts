@@ -1,5 +1,8 @@
 /** The handover's vocabulary: what the machine knows, what it is told, and what it asks for. No behaviour here. */
 
+/* All of it is plain JSON. Times are CLOCK_MONOTONIC in milliseconds (clock_gettime(2)): one clock for the container's
+ * whole life, whichever agent reads it. */
+
 /** What is to run, resolved once per generation; made by `artifact/`. */
 export interface Artifact {
   /** Digest over the program and everything watched, hex: two artifacts with the same digest are the same. */
@@ -27,23 +30,36 @@ export interface Policy {
   /** The pause before the first restart, ms; doubled at each further crash within the window, up to `restartDelayMax`. */
   readonly restartDelay: number;
   readonly restartDelayMax: number;
-  /** How many old generations may drain at once before a further handover waits. */
+  /** How many old generations may drain at once before a further handover waits, at least 1. */
   readonly maxDraining: number;
 }
 
 export type Scope = 'process' | 'group';
 
-/** `running` is not ready yet; `exited` means the main process is reaped and others of its group may live on. */
+/** `spawning` until PID 1 answers; `running` is not ready yet; `exited`: the main process is reaped, others of its group
+ * may live on. */
 export type ProcessState = 'spawning' | 'running' | 'ready' | 'exited';
 
 export interface Process {
-  /** Unique in PID 1's life: "generation.instance.run". PID 1 knows the process by this name. */
+  /** Unique in PID 1's life: "generation.instance.run". PID 1 knows the process by this name, at most 63 bytes. */
   readonly key: string;
   readonly instance: number;
   readonly pid: number | null;
   readonly state: ProcessState;
-  /** Set once it was asked to stop: when SIGKILL follows. Infinity is written as null after that SIGKILL was sent. */
-  readonly stop: { readonly killAt: number | null } | null;
+  /** When it counts as failed if it is not ready. */
+  readonly readyBy: number;
+  /** null while it is to serve. Never null in `exited`. */
+  readonly stop: Stop | null;
+}
+
+/** The end of one process: the stop signal, time to drain, SIGKILL to its whole group. */
+export interface Stop {
+  /** When SIGKILL follows; null once it was sent. Counts only while the process has a pid. */
+  readonly killAt: number | null;
+  /** The stop signal needs no repeating: PID 1 has confirmed it, or the main process is gone. A new agent must not send it
+   * twice, because many programs take a second SIGTERM for "now" (Go's signal.NotifyContext, once stopped), nor forget it,
+   * because then nothing would drain. */
+  readonly told: boolean;
 }
 
 export interface Generation {
@@ -61,13 +77,13 @@ export interface Trigger {
   /** Start a new generation even if nothing changed: true for a signal and a command. */
   readonly force: boolean;
   readonly events: readonly number[];
+  /** When it was asked for. In the future: a first generation that failed is tried again then. */
   readonly since: number;
 }
 
 export interface Candidate {
   readonly generation: Generation;
   readonly trigger: Trigger;
-  readonly readyBy: number;
 }
 
 /** `unchanged` is told to whoever asked, but is no handover. */
@@ -78,7 +94,7 @@ export interface Outcome {
   /** null when it was refused before there was one. */
   readonly generation: number | null;
   readonly by: TriggerSource;
-  /** A sentence for people; empty when promoted. */
+  /** A sentence for people, at most 200 characters; empty when promoted. */
   readonly reason: string;
   /** From trigger to outcome, ms. */
   readonly duration: number;
@@ -89,12 +105,14 @@ export interface Outcome {
 export interface Stopping {
   /** `lame-duck`: readiness is 503, everything serves. `draining`: stop signals were sent. */
   readonly stage: 'lame-duck' | 'draining';
-  /** When the lame duck ends; null while only a drain was asked for, which waits for the stop signal. */
-  readonly until: number | null;
+  readonly lameDuckEnds: number;
   /** Who waits for the end of the lame duck (`baton drain`): sequence numbers. */
   readonly waiting: readonly number[];
-  readonly lameDuckEnds: number;
-  /** The exit code once all are gone. */
+  /** The stop signal's sequence number. null: only a drain was asked for, which outlasts the lame duck, or Baton stops of
+   * its own accord. */
+  readonly event: number | null;
+  /** The exit code once all are gone: decided already where Baton stops of its own accord, else the first of the program's
+   * own that is not 0. */
   readonly code: number;
 }
 
@@ -105,9 +123,9 @@ export interface State {
   readonly candidate: Candidate | null;
   /** The one that follows: triggers that came during a handover. */
   readonly next: Trigger | null;
-  /** Former generations (old, failed, superseded) that still have processes. */
+  /** Former generations (old, failed, superseded) that still have processes; all of these have been asked to stop. */
   readonly draining: readonly Generation[];
-  /** Times of the crashes within the window, and when each crashed instance is started again. */
+  /** Times of the crashes within the window, oldest first, and when each crashed instance is started again. */
   readonly crashes: readonly number[];
   readonly restarts: readonly { readonly instance: number; readonly at: number }[];
   readonly stopping: Stopping | null;
@@ -122,10 +140,11 @@ export interface State {
 /** Every event carries the time, CLOCK_MONOTONIC in ms: the machine has no clock. */
 export type Event = { readonly at: number } & (
   | { readonly type: 'start' }
-  /** A new agent took over: what PID 1 has. Outstanding work is asked for again. */
+  /** A new agent took over. `processes`: those that PID 1 lists, and those whose `exit` and `gone` it is about to tell again
+   * (feed these right after). One that is missing here is lost: taken as exited with a code that nobody knows. */
   | {
       readonly type: 'attached';
-      readonly processes: readonly { key: string; pid: number; running: boolean }[];
+      readonly processes: readonly { readonly key: string; readonly pid: number }[];
     }
   | {
       readonly type: 'trigger';
@@ -134,18 +153,25 @@ export type Event = { readonly at: number } & (
       readonly event: number | null;
     }
   | { readonly type: 'prepared'; readonly artifact: Artifact }
-  | { readonly type: 'refused'; readonly reason: string }
+  /** `code`: Baton's exit code where nothing runs that could go on: 127 not found, 126 not executable, 78 EX_CONFIG. */
+  | { readonly type: 'refused'; readonly reason: string; readonly code: number }
   | { readonly type: 'spawned'; readonly key: string; readonly pid: number }
-  /** `permanent`: ENOENT, EACCES, ENOEXEC…: trying again cannot help. `code`: 127 or 126, as a shell would exit. */
+  /** `code`: as a shell would exit. 127 (ENOENT…) and 126 (EACCES, ENOEXEC…): trying again cannot help; any other: it may
+   * (EAGAIN, ENOMEM, ETXTBSY). */
   | { readonly type: 'spawn-failed'; readonly key: string; readonly reason: string; readonly code: number }
   | { readonly type: 'ready'; readonly key: string }
+  /** `reason` completes the sentence "the process …": "closed its readiness socket". */
   | { readonly type: 'unready'; readonly key: string; readonly reason: string }
+  /** PID 1 has answered a `kill` that was no SIGKILL; whether with ok or ESRCH does not matter. */
+  | { readonly type: 'told'; readonly key: string }
   | { readonly type: 'exited'; readonly key: string; readonly code: number; readonly signal: number }
   | { readonly type: 'gone'; readonly key: string }
   | { readonly type: 'drain'; readonly event: number }
   | { readonly type: 'stop'; readonly event: number }
   | { readonly type: 'tick' }
 );
+
+export type EventOf<T extends Event['type']> = Extract<Event, { readonly type: T }>;
 
 /** Performed in order, after the state was kept and the projection applied. */
 export type Effect =
@@ -158,18 +184,31 @@ export type Effect =
       readonly artifact: Artifact;
     }
   /** Watch for readiness until told `ready`/`unready` or the probe is cancelled. */
-  | { readonly type: 'probe'; readonly key: string; readonly pid: number; readonly generation: number }
+  | {
+      readonly type: 'probe';
+      readonly key: string;
+      readonly pid: number;
+      readonly generation: number;
+      readonly instance: number;
+    }
   | { readonly type: 'cancel-probe'; readonly key: string }
-  | { readonly type: 'kill'; readonly pid: number; readonly signal: number; readonly scope: Scope }
+  /** ESRCH is no error: the exit is on its way. */
+  | {
+      readonly type: 'kill';
+      readonly key: string;
+      readonly pid: number;
+      readonly signal: number;
+      readonly scope: Scope;
+    }
   /** An outcome to log and count. */
   | { readonly type: 'record'; readonly outcome: Outcome }
-  /** A process of the active generation died unasked and will be started again after `delay` ms. */
+  /** A process that was to serve is lost (died, never got ready, could not be started) and nothing else stands in for it. It is
+   * started again after `delay` ms; null: too many crashes, Baton stops. */
   | {
       readonly type: 'crashed';
       readonly key: string;
-      readonly code: number;
-      readonly signal: number;
-      readonly delay: number;
+      readonly reason: string;
+      readonly delay: number | null;
     }
   /** Answer a trigger's event with its outcome, or an event that has none (null). `ok` false: the answer is a refusal. */
   | {
@@ -179,6 +218,7 @@ export type Effect =
       readonly ok: boolean;
       readonly text: string;
     }
+  /** Everything is gone. Asked for again at each further step, should the agent have died before it said so. */
   | { readonly type: 'exit'; readonly code: number };
 
 /** What is true of a state, whatever led to it: the driver applies what changed, before the effects. */
@@ -191,6 +231,6 @@ export interface Projection {
   readonly routes: readonly number[];
   /** The pid for the pidfile: the first instance of the active generation. */
   readonly mainPid: number | null;
-  /** When the machine wants a `tick`, or null. */
+  /** When the machine wants a `tick`, or null. May be past: then at once. */
   readonly deadline: number | null;
 }

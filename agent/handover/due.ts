@@ -1,0 +1,47 @@
+/** Time: what is due, and when the next thing will be. The two stand together because each must know all of the other's. */
+import { formatDuration } from '../../config/duration.ts';
+import type { EventOf, Policy, Process, State } from './state.ts';
+import { nextBegins } from './trigger.ts';
+import { processes } from './turn.ts';
+
+/** Those whose drain time is up. */
+export function toKill(state: State, at: number): readonly Process[] {
+  return processes(state).filter((process) => isPast(killTime(process), at));
+}
+
+/** Those that took too long to get ready. */
+export function tooSlow({ readyTimeout }: Policy, state: State, at: number): readonly EventOf<'unready'>[] {
+  const reason = `was not ready within ${formatDuration(readyTimeout)}`;
+  return processes(state)
+    .filter((process) => isPast(readyTime(process), at))
+    .map(({ key }) => ({ type: 'unready', at, key, reason }));
+}
+
+/** When the machine wants to be called again, or null. */
+export function nextDeadline(policy: Policy, state: State): number | null {
+  const times = [
+    ...processes(state).flatMap((process) => [killTime(process), readyTime(process)]),
+    ...state.restarts.map(({ at }) => at),
+    nextBegins({ policy, state }),
+    lameDuckTime(state),
+  ].filter((time) => time !== null);
+  return times.length === 0 ? null : Math.min(...times);
+}
+
+function killTime({ pid, stop }: Process): number | null {
+  return pid === null || stop === null ? null : stop.killAt;
+}
+
+function readyTime({ state, stop, readyBy }: Process): number | null {
+  return stop === null && state !== 'ready' ? readyBy : null;
+}
+
+/** After a drain nobody waits for the end of the lame duck any more, until a stop signal comes. */
+function lameDuckTime({ stopping }: State): number | null {
+  if (stopping?.stage !== 'lame-duck') return null;
+  return stopping.event === null && stopping.waiting.length === 0 ? null : stopping.lameDuckEnds;
+}
+
+function isPast(time: number | null, at: number): boolean {
+  return time !== null && time <= at;
+}

@@ -1,0 +1,60 @@
+/** How a handover ends: recorded once, and answered to everyone who asked for it. */
+import type { Generation, Outcome, Result, Trigger } from './state.ts';
+import { set, type Turn } from './turn.ts';
+
+const HISTORY = 16;
+const SETTLED = 64;
+/** The state is kept in 64 KiB (docs/wire.md). */
+const REASON = 200;
+
+export interface Conclusion {
+  readonly result: Result;
+  readonly reason: string;
+  readonly generation: Pick<Generation, 'id' | 'artifact'> | null;
+}
+
+export function conclude(turn: Turn, trigger: Trigger, { result, reason, generation }: Conclusion): void {
+  const outcome: Outcome = {
+    result,
+    generation: generation?.id ?? null,
+    by: trigger.by,
+    reason: reason.length > REASON ? `${reason.slice(0, REASON - 1)}…` : reason,
+    duration: Math.max(0, turn.at - trigger.since),
+    at: turn.at,
+    digest: generation?.artifact.digest ?? null,
+  };
+  if (result !== 'unchanged') {
+    set(turn, { history: [outcome, ...turn.state.history].slice(0, HISTORY) });
+    turn.effects.push({ type: 'record', outcome });
+  }
+  for (const event of trigger.events) settle(turn, event, outcome);
+}
+
+/** Answers an event for good: delivered again, it is answered again and does nothing. */
+export function settle(turn: Turn, event: number, outcome: Outcome | null): void {
+  set(turn, { settled: [{ event, outcome }, ...turn.state.settled].slice(0, SETTLED) });
+  answer(turn, event, outcome);
+}
+
+/** True when the event was settled before: PID 1 delivers again what the last agent had no time to confirm. */
+export function answerAgain(turn: Turn, event: number): boolean {
+  const before = turn.state.settled.find((entry) => entry.event === event);
+  if (before !== undefined) answer(turn, event, before.outcome);
+  return before !== undefined;
+}
+
+function answer(turn: Turn, event: number, outcome: Outcome | null): void {
+  const ok = outcome === null || outcome.result === 'promoted' || outcome.result === 'unchanged';
+  turn.effects.push({
+    type: 'settle',
+    event,
+    outcome,
+    ok,
+    text: outcome === null ? 'drained' : sentence(outcome),
+  });
+}
+
+function sentence({ result, generation, reason }: Outcome): string {
+  if (result === 'promoted') return `promoted: generation ${generation} serves`;
+  return generation === null ? `${result}: ${reason}` : `${result}: generation ${generation}: ${reason}`;
+}
