@@ -2,7 +2,7 @@
 import { build } from 'esbuild';
 
 await build({
-  entryPoints: ['agent/main.ts'],
+  entryPoints: ['agent/cli.ts'],
   outfile: 'dist/agent.mjs',
   bundle: true,
   platform: 'node',

@@ -3,6 +3,7 @@
 #include "pages.h"
 #include "sockets.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -77,6 +78,7 @@ bool control_open(const char *path, const char **why)
     int fd = socket_open(address, &(struct socket_options){.backlog = 64}, bound, sizeof bound, why);
     if (fd < 0)
         return false;
+    fcntl(fd, F_SETFL, O_NONBLOCK);
     if (listener >= 0)
         close(listener);
     listener = fd;

@@ -23,7 +23,7 @@ static const char help[] =
     "  -e CODE        Exit 0 where the child's exit code is CODE (0..255). Repeatable.\n"
     "  -p SIGNAL      Receive SIGNAL when the parent dies.\n"
     "  -w             Say which processes are reaped other than the child.\n"
-    "  -v             Say more; up to -vv.\n"
+    "  -v             Say more: what happens; -vv: every signal and reaped process.\n"
     "  -s             Nothing: a child subreaper it is by itself wherever it is not PID 1.\n"
     "  --setsid       Start the child in a session of its own, with the terminal, signal its whole\n"
     "                 group, and stop along with it: as dumb-init does.\n"

@@ -27,7 +27,7 @@ struct listener *listener_open(const char *name, const char *address, int backlo
         return strcmp(listener->asked, address) ? refuse(EEXIST, "another address is held under this name", why) : listener;
     /* The name becomes part of LISTEN_FDNAMES, whose separator is ':'. */
     if (!*name || strlen(name) >= NAME_SIZE || strchr(name, ':'))
-        return refuse(EINVAL, "a name has 1 to 63 characters and no colon", why);
+        return refuse(EINVAL, "a name has 1 to 64 characters and no colon", why);
     if (strlen(address) >= ADDRESS_TEXT_SIZE)
         return refuse(ENAMETOOLONG, "the address is too long", why);
     for (listener = listeners; listener < listeners + LISTENERS_MAX && *listener->name;)

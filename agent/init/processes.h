@@ -6,7 +6,7 @@
 
 #include <sys/resource.h>
 
-enum { PROCESSES_MAX = 256, NAME_SIZE = 64 };
+enum { PROCESSES_MAX = 256, NAME_SIZE = 65 };
 
 struct process {
     pid_t pid; /* 0: the slot is free */

@@ -73,8 +73,8 @@ static void close_listed(int directory, int first)
     close(directory);
 }
 
-/* Closes every descriptor from `first` on. Ours are all CLOEXEC; this is for those that the container runtime or whoever
- * else started us left open, which are few and low. */
+/* Closes every descriptor from `first` on. Ours are all CLOEXEC; this is for those that the container runtime, or
+ * whoever else started us, left open, which are few and low. */
 static void close_from(int first)
 {
     struct rlimit limit = {.rlim_cur = CLOSE_BLINDLY_MAX};
@@ -283,8 +283,8 @@ static void become(const struct identity *identity)
         GIVE_UP(errno, "cannot become uid %u: %s", (unsigned)identity->uid, errno_name(errno));
 }
 
-/* Executes one file; returns errno. ETXTBSY is tried again: whoever wrote the file has closed it, but a process that was
- * forked meanwhile, from any thread of the writer, holds the descriptor until its own exec (golang/go#22315). */
+/* Executes one file; returns errno. ETXTBSY is tried again: whoever wrote the file has closed it, but a process that
+ * was forked meanwhile, from any thread of the writer, holds the descriptor until its own exec (golang/go#22315). */
 static int execute_file(const char *path, char *const *argv)
 {
     struct timespec pause = {.tv_nsec = 1000000};

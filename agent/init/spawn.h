@@ -19,7 +19,7 @@ struct spawn_descriptor {
 
 /* All of it is only read, and only until spawn_process returns. */
 struct spawn_request {
-    const char *path;         /* the file to execute; NULL = argv[0]. Searched in the program's PATH if it has no slash */
+    const char *path;         /* the file to execute, NULL = argv[0]. Without a slash: searched in the program's PATH */
     char *const *argv;        /* ends with NULL; at least one */
     char *const *environment; /* ends with NULL; complete: nothing of PID 1's own is added but what is said below */
     const struct spawn_descriptor *descriptors; /* become 3, 4, … in this order; those without a name come last */
@@ -46,19 +46,19 @@ enum spawn_state {
 /* Starts it in a session and process group of its own. stdin, stdout, stderr and the umask are handed down, the signal
  * mask is emptied, every disposition is the default, and every descriptor that is not in the request is closed.
  *
- * LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES (sd_listen_fds(3)), NOTIFY_SOCKET (sd_notify(3)) and SERVER_STARTER_PORT (Perl's
- * Server::Starter: "host:port=fd;path=fd") replace what the environment has under these names; all but NOTIFY_SOCKET
- * are absent when nothing is announced.
+ * LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES (sd_listen_fds(3)), NOTIFY_SOCKET (sd_notify(3)) and SERVER_STARTER_PORT
+ * (Perl's Server::Starter: "host:port=fd;path=fd") replace what the environment has under these names; all but
+ * NOTIFY_SOCKET are absent when nothing is announced.
  *
  * A PID 1 without privileges can start programs as itself only; they then keep its supplementary groups, whatever the
  * identity says.
  *
  * The group exists once the exec is done: until then signal the process alone.
  *
- * Returns the pid at once, and in *result_fd a nonblocking CLOEXEC descriptor for spawn_poll: the child may hang for
- * long before its exec (a dead NFS server), and PID 1 must not hang with it. -1 with errno, and no descriptor left open,
- * when there is no child: EAGAIN, ENOMEM (fork(2)), EMFILE, ENFILE (pipe(2)), EINVAL (no argv, too many descriptors, or
- * one with a name after one without). */
+ * Returns the pid at once, and in *result_fd a nonblocking CLOEXEC descriptor for spawn_poll: the child may hang before
+ * its exec (a dead NFS server), and PID 1 must not hang with it. -1 with errno, and no descriptor left open, when there
+ * is no child: EAGAIN, ENOMEM (fork(2)), EMFILE, ENFILE (pipe(2)), EINVAL (no argv, too many descriptors, or one with a
+ * name after one without). */
 pid_t spawn_process(const struct spawn_request *request, int *result_fd);
 
 /* How the exec went. The caller closes `result_fd` when it is no longer pending. */

@@ -20,8 +20,8 @@ struct identity {
  * (moby/sys/user, GetExecUser), so that a program gets the same rights under both:
  *
  *   - digits are always a uid (or gid), 0..2147483647, never a name, and need no entry; the first entry counts;
- *   - without `group` (NULL): the entry's primary group, and all groups that have the user as a member. A uid without an
- *     entry gets group 0, and no other;
+ *   - without `group` (NULL): the entry's primary group, and all groups that have the user as a member. A uid without
+ *     an entry gets group 0, and no other;
  *   - with `group`: that group alone, whatever the user is a member of;
  *   - `user` NULL: PID 1's own uid, and its own gid where that uid has no entry.
  *

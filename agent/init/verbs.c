@@ -52,12 +52,8 @@ static void malformed(const char *text)
     error("EPROTO", text);
 }
 
-static void list(struct fields *request)
+static void inventory(void)
 {
-    if (!fields_end(request)) {
-        malformed("list has no fields");
-        return;
-    }
     for (size_t i = 0; i < PROCESSES_MAX; i++) {
         const struct process *process = &processes[i];
         if (!process->pid || *process->request)
@@ -81,6 +77,15 @@ static void list(struct fields *request)
     frame_open(&agent_out, "kept");
     frame_text(&agent_out, kept);
     frame_close(&agent_out);
+}
+
+static void list(struct fields *request)
+{
+    if (!fields_end(request)) {
+        malformed("list has no fields");
+        return;
+    }
+    inventory();
     ok();
 }
 
@@ -92,7 +97,10 @@ static void attach(struct fields *request)
         return;
     }
     agent_attached();
-    list(request);
+    inventory();
+    /* Before the answer, so that the agent knows what is about to be told again when it takes stock. */
+    events_deliver(&agent_out);
+    ok();
 }
 
 static void listen_verb(struct fields *request)
@@ -205,7 +213,7 @@ static void spawn(struct fields *request)
         return;
     }
     if (!name || !*name || strlen(name) >= NAME_SIZE) {
-        malformed("spawn takes a name of 1 to 63 characters");
+        malformed("spawn takes a name of 1 to 64 characters");
         return;
     }
     process->stop_signal = SIGTERM;

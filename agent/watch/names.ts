@@ -6,7 +6,7 @@
  * link is no event at all, and a path that does not exist yet makes it lstat each file of the nearest directory, /usr/bin for
  * one. A name in a directory is one inotify watch and no readdir, and is what a rename changes.
  */
-import { type FSWatcher, watch } from 'node:fs';
+import { type FSWatcher, lstatSync, watch } from 'node:fs';
 import { join } from 'node:path';
 
 export interface Closable {
@@ -38,10 +38,13 @@ export function watchNames(
   };
   try {
     for (const [directory, wanted] of names) {
+      const former = new Map([...wanted].map((name) => [name, directoryIdentity(join(directory, name))]));
       add(directory, (event, name) => {
-        // "change" of a directory is its mode or its times: nothing that the artifact consists of.
         if (name === null || !wanted.has(name)) return;
         const path = join(directory, name);
+        // libuv reports a directory's new mode or times as "rename": only another directory is a change.
+        const identity = former.get(name) ?? null;
+        if (identity !== null && identity === directoryIdentity(path)) return;
         if (event === 'rename' || files.has(path)) onEvent(path);
       });
     }
@@ -52,4 +55,10 @@ export function watchNames(
     throw error;
   }
   return { close };
+}
+
+/** Null for what is no directory. Inode numbers are used again at once (ext4); the time of birth tells two directories apart. */
+export function directoryIdentity(path: string): string | null {
+  const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  return stat?.isDirectory() ? `${stat.dev}:${stat.ino}:${stat.birthtimeNs}` : null;
 }

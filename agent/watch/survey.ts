@@ -1,6 +1,6 @@
 /** What there is to watch, from one look at the paths. */
-import { stat } from 'node:fs/promises';
 import { type Scan, scanPaths } from '../artifact/scan.ts';
+import { directoryIdentity } from './names.ts';
 
 export interface Survey {
   readonly scan: Scan;
@@ -17,27 +17,17 @@ export async function survey(paths: readonly string[]): Promise<Survey> {
   for (const { kind, real } of scan.entries) {
     if (kind === 'file' && !isWithin(scan.trees, real)) files.add(real);
   }
-  for (const tree of scan.trees) trees.set(await identity(tree), tree);
+  for (const tree of scan.trees) trees.set(`${tree}:${directoryIdentity(tree)}`, tree);
   return { scan, files, trees };
 }
 
 /** The directories that names are watched in, each with its identity: differs as soon as one was replaced. */
-export async function footing(scan: Scan): Promise<string> {
+export function footing(scan: Scan): string {
   const lines: string[] = [];
   for (const [directory, names] of scan.names) {
-    lines.push([directory, await identity(directory), ...names].join('\0'));
+    lines.push([directory, directoryIdentity(directory), ...names].join('\0'));
   }
   return lines.join('\n');
-}
-
-/** Inode numbers are used again at once (ext4); the time of birth tells two directories apart. */
-async function identity(directory: string): Promise<string> {
-  try {
-    const { dev, ino, birthtimeNs } = await stat(directory, { bigint: true });
-    return `${dev}:${ino}:${birthtimeNs}`;
-  } catch {
-    return 'gone';
-  }
 }
 
 function isWithin(trees: readonly string[], path: string): boolean {

@@ -4,7 +4,10 @@ import { watch } from 'chokidar';
 import { isIgnored } from '../artifact/scan.ts';
 import type { Closable, NameEvents } from './names.ts';
 
-/** Resolves when the whole tree is watched. Links in it are watched as names, not followed. */
+/**
+ * Resolves when the whole tree is watched. Links in it are watched as names, not followed.
+ * Rejects with the system error when it cannot be: ENOSPC, EMFILE, EACCES for a directory in it.
+ */
 export function watchTree(root: string, { onEvent, onError }: NameEvents): Promise<Closable> {
   const watcher = watch(root, {
     ignoreInitial: true,
@@ -14,14 +17,18 @@ export function watchTree(root: string, { onEvent, onError }: NameEvents): Promi
     awaitWriteFinish: false,
     ignored: (path) => isBelow(root, path) && hasIgnoredPart(relative(root, path)),
   });
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
+    let report = (error: unknown) => {
+      void watcher.close();
+      reject(error);
+    };
     watcher
       .on('all', (_, path) => onEvent(path))
-      .on('error', (error) => {
-        onError(error);
+      .on('error', (error) => report(error))
+      .on('ready', () => {
+        report = onError;
         resolve(watcher);
-      })
-      .on('ready', () => resolve(watcher));
+      });
   });
 }
 

@@ -87,7 +87,7 @@ export async function watchPaths(
     for (let attempt = 0; attempt < ARM_ATTEMPTS; attempt++) {
       const found = await survey(paths);
       await warnOfPinned(found.scan);
-      const before = await footing(found.scan);
+      const before = footing(found.scan);
       for (const directory of found.scan.names.keys()) {
         const remote = await remoteFileSystem(directory);
         if (remote) return poll(`${directory}: on ${remote}, where changes made elsewhere send no events`);
@@ -97,19 +97,19 @@ export async function watchPaths(
         const former = names;
         names = watchNames(found.scan.names, found.files, { onEvent, onError });
         await former?.close();
+        for (const [identity, root] of found.trees) {
+          if (!trees.has(identity)) trees.set(identity, await watchTree(root, { onEvent, onError }));
+        }
       } catch (error) {
         if (errnoOf(error) === 'ENOENT') continue;
         return poll(reasonToPoll(error));
-      }
-      for (const [identity, root] of found.trees) {
-        if (!trees.has(identity)) trees.set(identity, await watchTree(root, { onEvent, onError }));
       }
       for (const [identity, tree] of trees) {
         if (found.trees.has(identity)) continue;
         trees.delete(identity);
         await tree.close();
       }
-      if ((await footing((await survey(paths)).scan)) === before) return;
+      if (footing(await scanPaths(paths)) === before) return;
     }
     onEvent(paths[0] ?? '');
   }

@@ -1,0 +1,286 @@
+/** What the agent does with each event of PID 1, and how it lets the world see the handover's state. */
+
+import { constants } from 'node:os';
+import type { Config } from '../config/schema.ts';
+import { watchedPaths } from './artifact/prepare.ts';
+import type { Store } from './artifact/store.ts';
+import { parseRequest } from './control/requests.ts';
+import { Driver, type Ports } from './handover/driver.ts';
+import { initialState } from './handover/machine.ts';
+import { artifactOptions, monotonicNow, processPorts } from './handover/ports.ts';
+import type { Outcome, Projection, State } from './handover/state.ts';
+import { openPages } from './health/pages.ts';
+import { createPublisher, type Publisher } from './health/publisher.ts';
+import { outcomeLine } from './health/status.ts';
+import { type HeldListener, type Init, type InitEvent, PAGES_FD } from './init.ts';
+import { flushLog, type Log } from './log.ts';
+import { Notifications } from './notifications.ts';
+import { removePidfile, writePidfile } from './pidfile.ts';
+import { type Watch, watchPaths } from './watch/watch.ts';
+
+export interface Settings {
+  readonly config: Config;
+  /** The health address is the default one: when it is taken, the container runs without. */
+  readonly healthOptional: boolean;
+}
+
+/** What an agent leaves to the next, which goes on with the configuration that the container was started with. */
+export interface Legacy {
+  readonly settings: Settings;
+  readonly state: State;
+}
+
+export interface Parts {
+  readonly init: Init;
+  readonly settings: Settings;
+  readonly log: Log;
+  /** Where the health responder listens. */
+  readonly health: string | null;
+  readonly listeners: readonly HeldListener[];
+  readonly store: Store;
+}
+
+/** PID 1 takes five missed ones for a hang (agent/init/agent.c). */
+const PING_MS = 1000;
+const SIGNAL_MAX = 64;
+const { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGCHLD, SIGKILL, SIGSTOP } = constants.signals;
+const STOP_SIGNALS: readonly number[] = [SIGTERM, SIGINT, SIGQUIT];
+
+type EventOf<Type extends InitEvent['type']> = Extract<InitEvent, { type: Type }>;
+
+export class Agent {
+  readonly #parts: Parts;
+  readonly #config: Config;
+  readonly #notifications: Notifications;
+  readonly #publisher: Publisher;
+  readonly #requests = new Map<number, { json: boolean }>();
+  readonly #routed: readonly number[];
+  #driver: Driver | undefined;
+  #watch: Watch | undefined;
+  #counted = { reaped: 0, dropped: 0 };
+
+  constructor(parts: Parts) {
+    const { init, settings, listeners, health } = parts;
+    this.#parts = parts;
+    this.#config = settings.config;
+    this.#routed = routedSignals(this.#config);
+    this.#notifications = new Notifications(init);
+    this.#publisher = createPublisher({
+      pages: openPages(PAGES_FD),
+      listeners,
+      now: monotonicNow,
+      counted: () => this.#counted,
+      around: () => ({
+        config: this.#config,
+        listeners,
+        health,
+        watching: this.#watch?.mode ?? 'off',
+        epoch: Date.now() - monotonicNow(),
+      }),
+    });
+    setInterval(() => void this.#ping(), PING_MS);
+  }
+
+  start(): void {
+    this.#drive(initialState()).dispatch({ type: 'start' });
+  }
+
+  /** @param processes those that PID 1 lists, and those whose end it tells again */
+  resume(state: State, processes: readonly { key: string; pid: number }[]): void {
+    this.#parts.log.info({ generation: state.active?.id }, 'a new agent carries on');
+    this.#drive(state).dispatch({ type: 'attached', processes });
+    // What changed while there was no agent was seen by nobody.
+    this.#running.dispatch({ type: 'trigger', by: 'watch', force: false, event: null });
+  }
+
+  async watch(): Promise<void> {
+    const { config, log } = { config: this.#config, log: this.#parts.log };
+    if (config.watch?.length === 0) return;
+    this.#watch = await watchPaths(await watchedPaths(artifactOptions(config)), {
+      onChange: (reason) => {
+        log.debug({ reason }, 'change seen');
+        this.#running.dispatch({ type: 'trigger', by: 'watch', force: false, event: null });
+      },
+      onWarning: (text) => log.warn(text),
+    });
+  }
+
+  take(event: InitEvent): void {
+    switch (event.type) {
+      case 'signal':
+        this.#takeSignal(event);
+        break;
+      case 'exit':
+        this.#takeExit(event);
+        break;
+      case 'gone':
+        this.#running.dispatch({ type: 'gone', key: event.key });
+        this.#notifications.finish(event.pid);
+        this.#done(event.seq);
+        break;
+      case 'notify':
+        this.#notifications.take(event, this.#isReady(event.pid));
+        break;
+      case 'request':
+        this.#takeRequest(event);
+        break;
+    }
+  }
+
+  get #running(): Driver {
+    if (!this.#driver) throw new Error('the driver was not started');
+    return this.#driver;
+  }
+
+  #drive(state: State): Driver {
+    this.#driver = new Driver(this.#config, { ...processPorts(this.#world()), ...this.#ports() }, state);
+    return this.#driver;
+  }
+
+  #world() {
+    const { init, store, listeners } = this.#parts;
+    return { init, config: this.#config, store, listeners, notifications: this.#notifications };
+  }
+
+  #ports(): Pick<Ports, 'keep' | 'settle' | 'record' | 'crashed' | 'apply' | 'exit'> {
+    const { init, settings, log } = this.#parts;
+    return {
+      keep: (state) => void init.keep(JSON.stringify({ settings, state } satisfies Legacy)),
+      settle: ({ event, outcome, ok, text }) => this.#settle(event, ok, text, outcome),
+      record: (outcome) => {
+        this.#publisher.recorded(outcome);
+        logOutcome(log, outcome);
+      },
+      crashed: ({ key, reason, delay }) => {
+        this.#publisher.crashed();
+        const what = delay === null ? 'too many crashes: stopping' : `starting it again in ${delay} ms`;
+        log.error({ process: key, reason }, `the program ${reason}; ${what}`);
+      },
+      apply: (now, before, state) => this.#apply(now, before, state),
+      exit: (code) => void this.#exit(code),
+    };
+  }
+
+  #takeSignal({ seq, signal, fromKernel, pid, uid }: EventOf<'signal'>): void {
+    const { log } = this.#parts;
+    // A HUP of the kernel's own: the terminal went away, and nobody is there any more to ask for a reload.
+    const hangup = signal === SIGHUP && fromKernel;
+    if (signal === this.#config.reloadSignal && !hangup) {
+      log.info({ signal, from: { pid, uid } }, 'reload asked for by a signal');
+      this.#running.dispatch({ type: 'trigger', by: 'signal', force: true, event: seq });
+    } else if (STOP_SIGNALS.includes(signal) || hangup) {
+      log.info({ signal, from: { pid, uid } }, 'stop asked for by a signal');
+      this.#running.dispatch({ type: 'stop', event: seq });
+    } else {
+      log.warn({ signal }, 'no program runs that this signal could go to');
+      this.#done(seq);
+    }
+  }
+
+  #takeExit({ seq, pid, key, code, signal, usage }: EventOf<'exit'>): void {
+    this.#parts.log.debug({ process: key, pid, code, signal, usage }, 'process ended');
+    this.#running.dispatch({ type: 'exited', key, code, signal });
+    this.#done(seq);
+  }
+
+  #takeRequest({ seq, uid, pid, verb, args }: EventOf<'request'>): void {
+    const command = parseRequest(verb, args);
+    this.#requests.set(seq, { json: args.includes('json') });
+    if (command.type !== 'unknown')
+      this.#parts.log.info({ from: { pid, uid } }, `${verb} asked for on the control socket`);
+    switch (command.type) {
+      case 'reload':
+        this.#running.dispatch({
+          type: 'trigger',
+          by: 'control',
+          force: true,
+          event: command.wait ? seq : null,
+        });
+        if (!command.wait) this.#settle(seq, true, 'reload started', null);
+        break;
+      case 'drain':
+        this.#running.dispatch({ type: 'drain', event: seq });
+        break;
+      case 'unknown':
+        this.#settle(seq, false, command.text, null);
+        break;
+    }
+  }
+
+  /** Answers a request, or finishes a signal. One that this agent has not been told of yet is answered when it is. */
+  #settle(seq: number, ok: boolean, text: string, outcome: Outcome | null): void {
+    const request = this.#requests.get(seq);
+    if (!request) {
+      this.#done(seq);
+      return;
+    }
+    this.#requests.delete(seq);
+    const answer = request.json ? JSON.stringify({ ok, text, outcome }) : text;
+    this.#parts.init.reply(seq, ok ? 0 : 1, answer).catch(() => {});
+  }
+
+  #done(seq: number): void {
+    // Refused only where it is done already: told twice, by two agents.
+    this.#parts.init.done(seq).catch(() => {});
+  }
+
+  #isReady(pid: number): boolean {
+    const { active, candidate } = this.#running.state;
+    const processes = [...(active?.processes ?? []), ...(candidate?.generation.processes ?? [])];
+    return processes.some((process) => process.pid === pid && process.state === 'ready');
+  }
+
+  #apply(now: Projection, before: Projection | null, state: State): void {
+    const { init, log, store } = this.#parts;
+    this.#publisher.publish(state, now);
+    if (String(now.routes) !== String(before?.routes))
+      init
+        .route(this.#routed, now.routes)
+        .catch((error: Error) => log.error(`signal routes: ${error.message}`));
+    if (now.mainPid !== before?.mainPid) this.#writePidfile(now.mainPid);
+    for (const { pid, state: stage } of state.active?.processes ?? [])
+      if (pid !== null && stage === 'ready') this.#notifications.finish(pid);
+    const generations = [state.active, state.candidate?.generation, ...state.draining];
+    if (!state.preparing)
+      void store.prune(generations.flatMap((generation) => generation?.artifact.digest ?? []));
+  }
+
+  #writePidfile(pid: number | null): void {
+    const { pidfile } = this.#config;
+    if (pidfile === null || pid === null) return;
+    try {
+      writePidfile(pidfile, pid);
+    } catch (error) {
+      this.#parts.log.error(
+        `pidfile ${pidfile}: ${(error as NodeJS.ErrnoException).code}; the service goes on without it`,
+      );
+    }
+  }
+
+  async #ping(): Promise<void> {
+    this.#counted = await this.#parts.init.ping();
+  }
+
+  async #exit(code: number): Promise<void> {
+    const { init, log, store } = this.#parts;
+    if (this.#config.pidfile !== null) removePidfile(this.#config.pidfile);
+    await store.prune([]);
+    log.info({ code }, 'everything has ended');
+    await flushLog(log);
+    init.exit(code);
+  }
+}
+
+function logOutcome(log: Log, { result, generation, by, reason, duration, digest }: Outcome): void {
+  const fields = { outcome: result, generation, by, durationMs: duration, digest: digest?.slice(0, 12) };
+  const text = outcomeLine({ result, generation, reason, durationMs: duration });
+  if (result === 'promoted') log.info(fields, text);
+  else if (result === 'superseded') log.warn(fields, text);
+  else log.error(fields, text);
+}
+
+/** Every signal that is not Baton's own business goes to the program. */
+function routedSignals({ reloadSignal }: Config): number[] {
+  const own = new Set([...STOP_SIGNALS, reloadSignal, SIGCHLD, SIGKILL, SIGSTOP]);
+  return Array.from({ length: SIGNAL_MAX }, (_, index) => index + 1).filter((signal) => !own.has(signal));
+}

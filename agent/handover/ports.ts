@@ -1,0 +1,92 @@
+/** The driver's ports on the real world: PID 1, the artifact, readiness. */
+
+import { statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import process from 'node:process';
+import type { Config } from '../../config/schema.ts';
+import { prepareArtifact } from '../artifact/prepare.ts';
+import type { Store } from '../artifact/store.ts';
+import type { HeldListener, Init } from '../init.ts';
+import type { Notifications } from '../notifications.ts';
+import { programEnvironment } from '../program.ts';
+import { probe } from '../readiness/index.ts';
+import type { Ports } from './driver.ts';
+
+export interface World {
+  readonly init: Init;
+  readonly config: Config;
+  readonly store: Store;
+  readonly listeners: readonly HeldListener[];
+  readonly notifications: Notifications;
+}
+
+/** CLOCK_MONOTONIC, ms: unlike performance.now() it does not start anew with each process. */
+export function monotonicNow(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n);
+}
+
+/** The agent's bundle lies beside the binary that started it (agent/init/node.c). */
+export function batonBinary(): string {
+  return join(dirname(process.argv[1] ?? ''), 'baton');
+}
+
+/** What it takes to find the program, and what else belongs to it. */
+export function artifactOptions(config: Config) {
+  return {
+    command: config.command,
+    directory: config.directory ?? process.cwd(),
+    searchPath: process.env.PATH ?? '',
+    watch: config.watch ?? [],
+  };
+}
+
+export function processPorts(world: World): Pick<Ports, 'now' | 'prepare' | 'spawn' | 'probe' | 'kill'> {
+  const { init, config, store, listeners, notifications } = world;
+  const binary = batonBinary();
+
+  return {
+    now: monotonicNow,
+
+    prepare: (_, signal) =>
+      prepareArtifact({ ...artifactOptions(config), settle: config.settle, store, signal }),
+
+    spawn: ({ key, generation, instance, artifact }) =>
+      init.spawn({
+        key,
+        argv: config.command,
+        path: artifact.path,
+        environment: programEnvironment(process.env, { generation, instance }),
+        listeners: listeners.map(({ name }) => name),
+        user: config.user?.user,
+        group: config.user?.group ?? undefined,
+        directory: config.directory ?? process.cwd(),
+        stopSignal: config.stopSignal,
+        stopTimeout: config.stopTimeout,
+        stopScope: config.stopScope,
+      }),
+
+    probe: ({ key, pid, generation, instance }, signal) =>
+      probe(
+        config.ready,
+        {
+          key,
+          pid,
+          listeners,
+          credentials: credentialsOf(pid),
+          environment: programEnvironment(process.env, { generation, instance }),
+          notified: notifications.of(pid),
+          binary,
+        },
+        signal,
+      ).ready,
+
+    // It may have ended by itself meanwhile; its exit is told as an event of its own.
+    kill: ({ pid, signal, scope }) => init.kill(pid, signal, scope).catch(() => {}),
+  };
+}
+
+/** /proc/PID belongs to the process's effective user and group (proc(5)). */
+function credentialsOf(pid: number): { uid?: number; gid?: number } {
+  const stat = statSync(`/proc/${pid}`, { throwIfNoEntry: false });
+  return stat ? { uid: stat.uid, gid: stat.gid } : {};
+}

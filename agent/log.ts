@@ -1,0 +1,29 @@
+/** One line an event on stderr. The program's own output never passes through here. */
+
+import { type Logger, pino } from 'pino';
+import pretty from 'pino-pretty';
+
+export type Log = Logger;
+
+export interface LogOptions {
+  readonly level: string;
+  readonly format: 'json' | 'pretty';
+}
+
+const STDERR = 2;
+
+export function openLog({ level, format }: LogOptions): Log {
+  const options = { level, base: { name: 'baton' }, timestamp: pino.stdTimeFunctions.isoTime };
+  if (format === 'pretty')
+    return pino(
+      options,
+      pretty({ destination: STDERR, sync: true, colorize: process.stderr.isTTY, ignore: 'name' }),
+    );
+  // Asynchronous and bounded: whoever reads the container's log may stop reading, and the agent must not wait for it.
+  return pino(options, pino.destination({ dest: STDERR, sync: false, maxLength: 1024 * 1024 }));
+}
+
+/** Writes out what is buffered; before the process ends. */
+export function flushLog(log: Log): Promise<void> {
+  return new Promise((resolve) => log.flush(() => resolve()));
+}
