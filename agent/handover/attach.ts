@@ -16,9 +16,9 @@ export function askForOutstanding(turn: Turn, listed: Listed): void {
 
 /** What happened while no agent was there to be told. */
 export function missedNews({ state, at }: Turn, listed: Listed): readonly EventOf<'spawned' | 'gone'>[] {
-  return processes(state).flatMap(({ key, state: was }): EventOf<'spawned' | 'gone'>[] => {
+  return processes(state).flatMap(({ key, state: was, pid }): EventOf<'spawned' | 'gone'>[] => {
     const found = listed.find((process) => process.key === key);
-    if (found !== undefined) return was === 'spawning' ? [{ type: 'spawned', at, key, pid: found.pid }] : [];
+    if (found !== undefined) return pid === null ? [{ type: 'spawned', at, key, pid: found.pid }] : [];
     return was === 'spawning' ? [] : [{ type: 'gone', at, key }];
   });
 }
