@@ -1,6 +1,7 @@
 /** What there is to watch, from one look at the paths. */
 import { type Scan, scanPaths } from '../artifact/scan.ts';
 import { directoryIdentity } from './names.ts';
+import { isPartOf } from './trees.ts';
 
 export interface Survey {
   readonly scan: Scan;
@@ -15,7 +16,7 @@ export async function survey(paths: readonly string[]): Promise<Survey> {
   const files = new Set<string>();
   const trees = new Map<string, string>();
   for (const { kind, real } of scan.entries) {
-    if (kind === 'file' && !isWithin(scan.trees, real)) files.add(real);
+    if (kind === 'file' && !scan.trees.some((tree) => isPartOf(tree, real))) files.add(real);
   }
   for (const tree of scan.trees) trees.set(`${tree}:${directoryIdentity(tree)}`, tree);
   return { scan, files, trees };
@@ -28,8 +29,4 @@ export function footing(scan: Scan): string {
     lines.push([directory, directoryIdentity(directory), ...names].join('\0'));
   }
   return lines.join('\n');
-}
-
-function isWithin(trees: readonly string[], path: string): boolean {
-  return trees.some((tree) => path.startsWith(tree === '/' ? tree : `${tree}/`));
 }

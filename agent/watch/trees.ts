@@ -1,5 +1,5 @@
 /** Watches directories with all that is below them, by chokidar: new directories, moved ones, bursts. */
-import { basename, dirname, relative } from 'node:path';
+import { relative } from 'node:path';
 import { watch } from 'chokidar';
 import { isIgnored } from '../artifact/scan.ts';
 import type { Closable, NameEvents } from './names.ts';
@@ -15,7 +15,7 @@ export function watchTree(root: string, { onEvent, onError }: NameEvents): Promi
     // Both would swallow or delay events: bursts are debounced for the whole set, and settling is the artifact's business.
     atomic: false,
     awaitWriteFinish: false,
-    ignored: (path) => isBelow(root, path) && hasIgnoredPart(relative(root, path)),
+    ignored: (path) => isBelow(root, path) && !isPartOf(root, path),
   });
   return new Promise((resolve, reject) => {
     let report = (error: unknown) => {
@@ -32,13 +32,11 @@ export function watchTree(root: string, { onEvent, onError }: NameEvents): Promi
   });
 }
 
-function isBelow(root: string, path: string): boolean {
-  return path.startsWith(root === '/' ? root : `${root}/`);
+/** Whether the path (real, as `root`) is below the root and not in what a directory does not include. */
+export function isPartOf(root: string, path: string): boolean {
+  return isBelow(root, path) && !relative(root, path).split('/').some(isIgnored);
 }
 
-function hasIgnoredPart(path: string): boolean {
-  for (let rest = path; rest !== '.' && rest !== ''; rest = dirname(rest)) {
-    if (isIgnored(basename(rest))) return true;
-  }
-  return false;
+function isBelow(root: string, path: string): boolean {
+  return path.startsWith(root === '/' ? root : `${root}/`);
 }
