@@ -140,7 +140,7 @@ static bool fails(const struct spawn_request *request, int error, int code, cons
                    strstr(failure.text, words) && !strcmp(output, "\n");
 
     if (!as_said)
-        fprintf(stderr, "state %d, errno %d, status %x: %s\n", (int)state, failure.error, (unsigned)status, failure.text);
+        fprintf(stderr, "state %d, errno %d, status %x: %s\n", state, failure.error, (unsigned)status, failure.text);
     return as_said;
 }
 
