@@ -10,6 +10,7 @@ import {
   metaOf,
   type OptionKey,
   optionKeys,
+  optionName,
   schema,
   type Values,
   variableName,
@@ -201,11 +202,15 @@ function settle(values: Values, terminal: boolean): Config {
  * where there is a Service named baton.
  */
 function strangers(environment: LoadInput['environment']): string[] {
-  const known = optionKeys.map(variableName);
-  return Object.keys(environment)
-    .filter((name) => name.startsWith('BATON_') && !known.includes(name) && name !== 'BATON_CONFIG')
-    .flatMap((name) => {
-      const meant = nearest(name, known);
-      return meant === undefined ? [] : [`${name}: no option has this variable (did you mean ${meant}?)`];
-    });
+  const known = new Map(optionKeys.map((key) => [optionName(key), variableName(key)]));
+  const strange = Object.keys(environment).filter(
+    (name) => name.startsWith('BATON_') && ![...known.values(), ...OTHER_VARIABLES].includes(name),
+  );
+  return strange.flatMap((name) => {
+    const meant = known.get(nearest(name.slice('BATON_'.length), [...known.keys()]) ?? '');
+    return meant === undefined ? [] : [`${name}: no option has this variable (did you mean ${meant}?)`];
+  });
 }
+
+/** Read elsewhere: where the file is, and where Node is. */
+const OTHER_VARIABLES = ['BATON_CONFIG', 'BATON_NODE'];

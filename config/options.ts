@@ -1,5 +1,5 @@
 /** The flags of the command line, from the schema. */
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { DEFAULT_FILE } from './load.ts';
 import { defaultText, metaOf, optionKeys, optionName, plainDescription } from './schema.ts';
 
@@ -9,22 +9,26 @@ import { defaultText, metaOf, optionKeys, optionName, plainDescription } from '.
  */
 export function addOptions(command: Command): Command {
   command.addOption(
-    new Option(
-      '--config <PATH>',
-      `The YAML file (default: $BATON_CONFIG, else ${DEFAULT_FILE} if it is there).`,
-    ).helpGroup('Options:'),
+    command
+      .createOption(
+        '--config <PATH>',
+        `The YAML file (default: $BATON_CONFIG, else ${DEFAULT_FILE} if it is there).`,
+      )
+      .helpGroup('Options:'),
   );
   for (const key of optionKeys) {
     const { group, placeholder, otherwise, operand, list, off } = metaOf(key);
     if (operand) continue;
     const name = optionName(key);
     const text = `${plainDescription(key)} (default: ${defaultText(key) ?? otherwise}${list ? '; may be repeated' : ''})`;
-    const option = new Option(`--${name} <${placeholder}>`, text).helpGroup(`${group}:`);
+    const option = command.createOption(`--${name} <${placeholder}>`, text).helpGroup(`${group}:`);
     if (list)
       option.argParser((value: string, before: string[] | false | undefined) => [...(before || []), value]);
     command.addOption(option);
     if (off)
-      command.addOption(new Option(`--no-${name}`, `The same as --${name} off.`).helpGroup(`${group}:`));
+      command.addOption(
+        command.createOption(`--no-${name}`, `The same as --${name} off.`).helpGroup(`${group}:`),
+      );
   }
   return command.addHelpText(
     'after',
