@@ -13,11 +13,15 @@ export const DURATION_PATTERN = '^(0|[0-9]+(ms|s|m|h))$';
  * @returns milliseconds
  */
 export function parseDuration(text: string, low: number, high: number): Parsed<number> {
-  const expected = `a duration from ${formatDuration(low)} to ${formatDuration(high)}, such as 500ms, 20s, 2m or 1h`;
+  const expected = durationExpected(low, high);
   const [, digits, unit] = /^([0-9]+)(ms|s|m|h)$/.exec(text) ?? [];
   if (text !== '0' && (digits === undefined || unit === undefined)) return refused(expected, hintFor(text));
   const milliseconds = text === '0' ? 0 : Number(digits) * UNITS[unit as keyof typeof UNITS];
   return milliseconds < low || milliseconds > high ? refused(expected) : accepted(milliseconds);
+}
+
+export function durationExpected(low: number, high: number): string {
+  return `a duration from ${formatDuration(low)} to ${formatDuration(high)}, such as 500ms, 20s, 2m or 1h`;
 }
 
 /** The shortest text that {@link parseDuration} reads as the same time: 90000 → "90s". */

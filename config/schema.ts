@@ -6,10 +6,10 @@
  */
 import * as z from 'zod/mini';
 import { ADDRESS_EXPECTED, LISTENER_PATTERN, type Listener, parseAddress, parseListener } from './address.ts';
-import { DURATION_PATTERN, formatDuration, parseDuration } from './duration.ts';
+import { DURATION_PATTERN, durationExpected, parseDuration } from './duration.ts';
 import { accepted, type Parsed, refused } from './parsed.ts';
 import { parseReadiness, READINESS_EXPECTED, READINESS_PATTERN, type Readiness } from './readiness.ts';
-import { parseSignal } from './signal.ts';
+import { parseSignal, SIGNAL_EXPECTED } from './signal.ts';
 import { parseUser, USER_PATTERN } from './user.ts';
 
 export type { Listener } from './address.ts';
@@ -78,8 +78,7 @@ function text<T>(expected: string, parse: (text: string) => Parsed<T>, shape: Pa
 }
 
 function duration(low: number, high: number) {
-  const expected = `a duration from ${formatDuration(low)} to ${formatDuration(high)}, such as 500ms, 20s, 2m or 1h`;
-  return text(expected, (value) => parseDuration(value, low, high), {
+  return text(durationExpected(low, high), (value) => parseDuration(value, low, high), {
     type: NUMERIC,
     pattern: DURATION_PATTERN,
   });
@@ -104,7 +103,7 @@ function absolutePath(example: string) {
 }
 
 function signal() {
-  return text('a signal such as SIGTERM, TERM, 15 or SIGRTMIN+3', parseSignal, { type: NUMERIC });
+  return text(SIGNAL_EXPECTED, parseSignal, { type: NUMERIC });
 }
 
 function oneOf<const T extends readonly [string, ...string[]]>(...words: T) {

@@ -6,6 +6,8 @@ import { accepted, type Parsed, refused } from './parsed.ts';
 const RT_MIN = 34;
 const RT_MAX = 64;
 
+export const SIGNAL_EXPECTED = 'a signal such as SIGTERM, TERM, 15 or SIGRTMIN+3';
+
 const numbers = new Map<string, number>(Object.entries(constants.signals));
 const names = new Map<number, string>();
 for (const [name, number] of numbers) if (!names.has(number)) names.set(number, name);
@@ -16,9 +18,7 @@ for (const [name, number] of numbers) if (!names.has(number)) names.set(number, 
  */
 export function parseSignal(text: string): Parsed<number> {
   const number = numberOf(text.toUpperCase().replace(/^SIG/, ''));
-  return number === undefined
-    ? refused('a signal such as SIGTERM, TERM, 15 or SIGRTMIN+3')
-    : accepted(number);
+  return number === undefined ? refused(SIGNAL_EXPECTED) : accepted(number);
 }
 
 /** 15 → "SIGTERM"; real-time signals as "SIGRTMIN+n". */
