@@ -63,10 +63,10 @@ describe.each([ours, tini])('$name', (init) => {
     ['a directory', ['/tmp'], 126],
     ['any other exec error', [`/${'x'.repeat(300)}`], 1],
   ])('%s', async (_, command, code) => {
-    expect(await run([...init.command, '--', ...command], { cwd: folder })).toMatchObject({
-      code,
-      signal: null,
-    });
+    // A folder in PATH that may not be read would make "not found" a "not allowed".
+    const env = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' };
+    const result = await run([...init.command, '--', ...command], { cwd: folder, env });
+    expect(result).toMatchObject({ code, signal: null });
   });
 
   test('says why the program could not be executed', async () => {
