@@ -21,6 +21,8 @@ const RACY = 2000;
 
 const CHUNK = 256 * 1024;
 
+const PARALLEL = 8;
+
 export interface Digest {
   /** Over everything, hex. */
   readonly whole: string;
@@ -40,16 +42,13 @@ export async function digestScan(
   cache: DigestCache,
   signal: AbortSignal,
 ): Promise<Digest> {
+  const { contents, used } = await hashContents(scan, cache, signal);
   const whole = createHash('sha256');
-  const contents = new Map<string, string>();
-  const used: DigestCache = new Map();
   const add = (...fields: readonly (string | boolean)[]) => whole.update(`${JSON.stringify(fields)}\n`);
   add('program', program);
   for (const entry of scan.entries) {
     if (entry.kind === 'file') {
-      const content = contents.get(entry.real) ?? (await contentOf(entry, cache, used, signal));
-      contents.set(entry.real, content);
-      add('file', entry.path, isExecutable(entry), content);
+      add('file', entry.path, isExecutable(entry), contents.get(entry.real) ?? '');
     } else if (entry.kind === 'link') {
       // Where `..data` points is a timestamp: it says nothing about the files that are reached through it.
       add('link', entry.path, basename(entry.real) === '..data' ? '' : entry.text);
@@ -63,6 +62,21 @@ export async function digestScan(
   cache.clear();
   for (const [key, content] of used) cache.set(key, content);
   return { whole: whole.digest('hex'), contents };
+}
+
+/** Several at a time: a file of a few kB costs system calls, not hashing. */
+async function hashContents(scan: Scan, cache: DigestCache, signal: AbortSignal) {
+  const contents = new Map<string, string>();
+  const used: DigestCache = new Map();
+  const files = new Map(
+    scan.entries.filter(({ kind }) => kind === 'file').map((entry) => [entry.real, entry]),
+  );
+  const queue = files.values();
+  const work = async () => {
+    for (const entry of queue) contents.set(entry.real, await contentOf(entry, cache, used, signal));
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, work));
+  return { contents, used };
 }
 
 async function contentOf(
@@ -97,10 +111,11 @@ export async function hashFile(
     if (!before.isFile() || (expected && identity(expected) !== identity(before)))
       throw new ChangedMeanwhile(path);
     const hash = createHash('sha256');
-    const buffer = Buffer.allocUnsafe(CHUNK);
+    // No larger than the file: thousands of small ones would otherwise cost a garbage collection each few.
+    const buffer = Buffer.allocUnsafe(Math.max(1, Math.min(Number(before.size), CHUNK)));
     for (;;) {
       signal.throwIfAborted();
-      const { bytesRead } = await file.read(buffer, 0, CHUNK, null);
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
       if (bytesRead === 0) break;
       hash.update(buffer.subarray(0, bytesRead));
     }
