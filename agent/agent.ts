@@ -12,7 +12,7 @@ import type { Outcome, Projection, State } from './handover/state.ts';
 import { openPages } from './health/pages.ts';
 import { createPublisher, type Publisher } from './health/publisher.ts';
 import { outcomeLine } from './health/status.ts';
-import { type HeldListener, type Init, type InitEvent, PAGES_FD } from './init.ts';
+import { type Counts, type HeldListener, type Init, type InitEvent, PAGES_FD } from './init.ts';
 import { flushLog, type Log } from './log.ts';
 import { Notifications } from './notifications.ts';
 import { removePidfile, writePidfile } from './pidfile.ts';
@@ -57,7 +57,7 @@ export class Agent {
   readonly #routed: readonly number[];
   #driver: Driver | undefined;
   #watch: Watch | undefined;
-  #counted = { reaped: 0, dropped: 0 };
+  #counted: Counts = { reaped: 0, dropped: 0, queues: new Map() };
 
   constructor(parts: Parts) {
     const { init, settings, listeners, health } = parts;
@@ -67,7 +67,6 @@ export class Agent {
     this.#notifications = new Notifications(init);
     this.#publisher = createPublisher({
       pages: openPages(PAGES_FD),
-      listeners,
       now: monotonicNow,
       counted: () => this.#counted,
       around: () => ({

@@ -95,6 +95,15 @@ export interface Usage {
   readonly maxrss: number;
 }
 
+/** What PID 1 counted since the container's start, and counts now. */
+export interface Counts {
+  readonly reaped: number;
+  /** Events that there was no room for. */
+  readonly dropped: number;
+  /** Connections that wait to be accepted, by TCP listener. */
+  readonly queues: ReadonlyMap<string, number>;
+}
+
 interface Pending {
   resolve(fields: string[]): void;
   reject(error: InitError): void;
@@ -202,9 +211,12 @@ export class Init {
   }
 
   /** Due each second: PID 1 takes five missed ones for a hang. */
-  async ping(): Promise<{ reaped: number; dropped: number }> {
-    const [reaped, dropped] = await this.#request('ping');
-    return { reaped: Number(reaped), dropped: Number(dropped) };
+  async ping(): Promise<Counts> {
+    const [reaped, dropped, ...queues] = await this.#request('ping');
+    const depths = queues.flatMap((name, index) =>
+      index % 2 === 0 ? [[name, Number(queues[index + 1])] as const] : [],
+    );
+    return { reaped: Number(reaped), dropped: Number(dropped), queues: new Map(depths) };
   }
 
   /** Ends the container. Nothing answers. */

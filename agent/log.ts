@@ -1,24 +1,25 @@
 /** One line an event on stderr. The program's own output never passes through here. */
 
 import { type Logger, pino } from 'pino';
-import pretty from 'pino-pretty';
 
 export type Log = Logger;
 
 export interface LogOptions {
   readonly level: string;
-  readonly format: 'json' | 'pretty';
+  readonly format: 'auto' | 'json' | 'pretty';
 }
 
 const STDERR = 2;
 
-export function openLog({ level, format }: LogOptions): Log {
+export async function openLog({ level, format }: LogOptions): Promise<Log> {
   const options = { level, base: { name: 'baton' }, timestamp: pino.stdTimeFunctions.isoTime };
-  if (format === 'pretty')
+  if (format === 'pretty' || (format === 'auto' && process.stderr.isTTY)) {
+    const { default: pretty } = await import('pino-pretty');
     return pino(
       options,
       pretty({ destination: STDERR, sync: true, colorize: process.stderr.isTTY, ignore: 'name' }),
     );
+  }
   // Asynchronous and bounded: whoever reads the container's log may stop reading, and the agent must not wait for it.
   return pino(options, pino.destination({ dest: STDERR, sync: false, maxLength: 1024 * 1024 }));
 }

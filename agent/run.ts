@@ -25,7 +25,7 @@ export async function run(load: () => Promise<Settings>): Promise<void> {
   const settings =
     legacy?.settings ?? (await load().catch((error: Error) => giveUp(init, EXIT_CONFIG, error.message)));
   const { config } = settings;
-  const log = openLog({ level: config.logLevel, format: config.logFormat });
+  const log = await openLog({ level: config.logLevel, format: config.logFormat });
   process.on('uncaughtException', (error) => {
     // PID 1 starts the next agent, which carries on from what was kept.
     log.fatal(error, 'the agent failed');

@@ -1,18 +1,12 @@
 /** A new agent takes over: what PID 1 has is compared with what the last agent thought it had. */
 import { askAgain, askToStop, partsOf, spawn } from './process.ts';
-import type { Artifact, EventOf, Generation, Process } from './state.ts';
+import type { Artifact, EventOf, Generation, Process, State } from './state.ts';
 import { generations, processes, replace, set, type Turn } from './turn.ts';
 
 type Listed = EventOf<'attached'>['processes'];
 
 /** Of a process that no state speaks of, only its name is known. */
 const UNKNOWN_ARTIFACT: Artifact = { digest: '', path: '', source: '' };
-
-/** Whatever the last agent had asked for and was not seen to get. */
-export function askForOutstanding(turn: Turn, listed: Listed): void {
-  if (turn.state.preparing !== null) turn.effects.push({ type: 'prepare', trigger: turn.state.preparing });
-  for (const process of processes(turn.state)) if (isListed(listed, process)) askAgain(turn, process);
-}
 
 /** What happened while no agent was there to be told. */
 export function missedNews({ state, at }: Turn, listed: Listed): readonly EventOf<'spawned' | 'gone'>[] {
@@ -21,6 +15,13 @@ export function missedNews({ state, at }: Turn, listed: Listed): readonly EventO
     if (found !== undefined) return pid === null ? [{ type: 'spawned', at, key, pid: found.pid }] : [];
     return was === 'spawning' ? [] : [{ type: 'gone', at, key }];
   });
+}
+
+/** Whatever the last agent had asked for and was not seen to get; what the news touched has been asked for just now. */
+export function askForOutstanding(turn: Turn, before: State): void {
+  if (turn.state.preparing !== null) turn.effects.push({ type: 'prepare', trigger: turn.state.preparing });
+  const untouched = new Set(processes(before));
+  for (const process of processes(turn.state)) if (untouched.has(process)) askAgain(turn, process);
 }
 
 /** Processes that PID 1 never started. They are asked for under new keys: an exit of the old key that is still

@@ -19,7 +19,7 @@ import {
 import { answerAgain } from './outcome.ts';
 import { askToStopAtBirth, drop, kill, noteTold, watchReadiness } from './process.ts';
 import type { Effect, Event, EventOf, Policy, Process, State } from './state.ts';
-import { drain, joinDrain, noteEnd, proceedToExit, stop, stopSooner } from './stop.ts';
+import { drain, exitOnceAllGone, joinDrain, leaveLameDuck, noteEnd, stop, stopSooner } from './stop.ts';
 import { awaitsOutcome, beginNext, overtakeOrQueue, queue, queueStart, refuseTrigger } from './trigger.ts';
 import { find, type Role, roleOf, type Turn } from './turn.ts';
 
@@ -52,7 +52,8 @@ export function step(policy: Policy, state: State, event: Event): { state: State
   if ('key' in event) processNews(turn, event);
   else if (!isKnown(turn, event)) handoverCells[event.type][phaseOf(state)](turn, event as never);
   beginNext(turn);
-  proceedToExit(turn);
+  leaveLameDuck(turn);
+  exitOnceAllGone(turn);
   return { state: turn.state, effects: turn.effects };
 }
 
@@ -107,13 +108,15 @@ function isKnown(turn: Turn, event: HandoverEvent): boolean {
 
 function timePasses(turn: Turn): void {
   for (const process of toKill(turn.state, turn.at)) kill(turn, process);
+  leaveLameDuck(turn);
   for (const news of tooSlow(turn.policy, turn.state, turn.at)) processNews(turn, news);
   restartThoseDue(turn);
 }
 
 function takeOver(turn: Turn, { processes }: EventOf<'attached'>): void {
-  askForOutstanding(turn, processes);
+  const before = turn.state;
   for (const news of missedNews(turn, processes)) processNews(turn, news);
+  askForOutstanding(turn, before);
   stopStrangers(turn, processes);
   spawnUnanswered(turn, processes);
 }

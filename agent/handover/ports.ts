@@ -35,7 +35,7 @@ export function artifactOptions(config: Config) {
   return {
     command: config.command,
     directory: config.directory ?? process.cwd(),
-    searchPath: process.env.PATH ?? '',
+    searchPath: process.env['PATH'] ?? '',
     watch: config.watch ?? [],
   };
 }

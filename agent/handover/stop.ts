@@ -36,9 +36,14 @@ export function shutDown(turn: Turn, code: number): void {
   amend(turn, () => ({ code }));
 }
 
-/** The rest of every turn: the lame duck may be over, and everything gone. */
-export function proceedToExit(turn: Turn): void {
-  if (turn.state.stopping?.stage === 'lame-duck' && lameDuckOver(turn)) endLameDuck(turn);
+/** After a drain alone everything goes on serving. */
+export function leaveLameDuck(turn: Turn): void {
+  if (turn.state.stopping?.stage !== 'lame-duck' || !lameDuckOver(turn)) return;
+  answerDrains(turn);
+  if (turn.state.stopping.event !== null) askAllToStop(turn);
+}
+
+export function exitOnceAllGone(turn: Turn): void {
   const { stopping } = turn.state;
   if (stopping?.stage === 'draining' && processes(turn.state).length === 0)
     turn.effects.push({ type: 'exit', code: stopping.code });
@@ -66,11 +71,6 @@ function enterLameDuck(turn: Turn, asked: Partial<Stopping>): void {
   if (preparing !== null) refuse(turn, preparing);
   if (next !== null) refuse(turn, next);
   abandon(turn, 'superseded', 'the container is stopping');
-}
-
-function endLameDuck(turn: Turn): void {
-  answerDrains(turn);
-  if (turn.state.stopping?.event !== null) askAllToStop(turn);
 }
 
 function askAllToStop(turn: Turn): void {

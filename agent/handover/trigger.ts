@@ -8,7 +8,9 @@ export function queue(turn: Turn, event: EventOf<'trigger'>): void {
   follow(turn, triggerOf(event));
 }
 
+/** Only where nothing runs, and nothing is about to be tried again. */
 export function queueStart(turn: Turn): void {
+  if (turn.state.active !== null || turn.state.next !== null) return;
   follow(turn, { by: 'start', force: false, events: [], since: turn.at });
 }
 

@@ -2,6 +2,7 @@
 
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Outcome, Projection, State } from '../handover/state.ts';
+import type { Counts } from '../init.ts';
 
 /** Seconds: a handover takes from tens of milliseconds to the ready-timeout, a drain up to the stop-timeout. */
 const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
@@ -18,14 +19,9 @@ export interface Metrics {
   render(sample: Sample): Promise<string>;
 }
 
-export interface Sample {
+export interface Sample extends Counts {
   readonly state: State;
   readonly projection: Projection;
-  /** Processes that PID 1 reaped and events that it dropped, since the container's start. */
-  readonly reaped: number;
-  readonly dropped: number;
-  /** Connections that wait to be accepted, by listener. */
-  readonly queues: ReadonlyMap<string, number>;
 }
 
 export function createMetrics(): Metrics {

@@ -1,10 +1,9 @@
 /** Keeps the health pages true: at each change at once, the metrics every few seconds as well. */
 
 import type { Outcome, Projection, State } from '../handover/state.ts';
-import type { HeldListener } from '../init.ts';
+import type { Counts } from '../init.ts';
 import { createMetrics } from './metrics.ts';
 import type { Pages } from './pages.ts';
-import { acceptQueues } from './queues.ts';
 import { pagesOf, type Surroundings, statusOf } from './status.ts';
 
 const REFRESH_MS = 5000;
@@ -20,13 +19,12 @@ export interface Publisher {
 export interface PublisherOptions {
   readonly pages: Pages;
   readonly around: () => Surroundings;
-  readonly listeners: readonly HeldListener[];
   /** What PID 1 counted. */
-  readonly counted: () => { reaped: number; dropped: number };
+  readonly counted: () => Counts;
   readonly now: () => number;
 }
 
-export function createPublisher({ pages, around, listeners, counted, now }: PublisherOptions): Publisher {
+export function createPublisher({ pages, around, counted, now }: PublisherOptions): Publisher {
   const metrics = createMetrics();
   const drainingSince = new Map<number, number>();
   let rendered = '';
@@ -40,8 +38,7 @@ export function createPublisher({ pages, around, listeners, counted, now }: Publ
 
   const refresh = async () => {
     if (!latest) return;
-    const queues = await acceptQueues(listeners);
-    rendered = await metrics.render({ ...latest, ...counted(), queues });
+    rendered = await metrics.render({ ...latest, ...counted() });
     write();
   };
   const timer = setInterval(refresh, REFRESH_MS);

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <limits.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -435,4 +436,14 @@ bool socket_listening(int fd)
     socklen_t length = sizeof listening;
 
     return !getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) && listening;
+}
+
+long socket_queue(int fd)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+
+    if (!socket_listening(fd) || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size))
+        return -1;
+    return (long)info.tcpi_unacked;
 }

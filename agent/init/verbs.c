@@ -441,6 +441,13 @@ static void ping(struct fields *request)
     ok_open();
     frame_number(&agent_out, (long long)verb_context.reaped);
     frame_number(&agent_out, (long long)events_dropped());
+    for (size_t i = 0; i < LISTENERS_MAX; i++) {
+        long queue = *listeners[i].name ? socket_queue(listeners[i].fd) : -1;
+        if (queue < 0)
+            continue;
+        frame_text(&agent_out, listeners[i].name);
+        frame_number(&agent_out, queue);
+    }
     frame_close(&agent_out);
 }
 
