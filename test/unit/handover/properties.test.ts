@@ -1,10 +1,12 @@
+import { env } from 'node:process';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { project } from '../../../agent/handover/machine.ts';
 import type { Policy } from '../../../agent/handover/state.ts';
 import { type Program, World } from './world.ts';
 
-const RUNS = Number(process.env['NUM_RUNS'] ?? 2000);
+/** How many random histories: more of them for a change to the machine. */
+const RUNS = Number(env['NUM_RUNS'] ?? 2000);
 
 const policies: fc.Arbitrary<Policy> = fc.record({
   instances: fc.integer({ min: 1, max: 3 }),
@@ -61,7 +63,7 @@ const actions = {
     if (pick % 2 === 0) world.tell({ type: 'tick' });
   },
   untilDeadline: (world: World) => pass(world),
-  agentDies: (world: World) => world.restartAgent(),
+  agentDies: (world: World, pick: number) => world.restartAgent(pick % 4 === 0),
   agentDiesAfter: (world: World, pick: number) => {
     world.diesAfter = pick % 4;
   },
@@ -119,6 +121,8 @@ function pass(world: World): boolean {
 /** Some programs do not listen to the stop signal, and some leave children behind that only SIGKILL ends. */
 const isDeaf = ({ pid }: Program) => pid % 3 === 0;
 const leavesChildren = ({ pid }: Program) => pid % 4 === 0;
+/** And some never get ready, nor say so. */
+const hangs = (world: World, key: string) => (world.programs.get(key)?.pid ?? 0) % 5 === 0;
 
 function obey(world: World): boolean {
   for (const program of world.programs.values()) {
@@ -142,7 +146,11 @@ function proceed(world: World, pick: number): boolean {
     () => world.started(0),
     () => world.answer(0),
     () => world.prepared('abc'[Math.floor(pick / 7) % 3] ?? 'a'),
-    () => world.probed(0, true),
+    () =>
+      world.probed(
+        world.probes.findIndex((key) => !hangs(world, key)),
+        true,
+      ),
     () => obey(world),
   ];
   return choices.some((_, index) => choices[(index + pick) % choices.length]?.());

@@ -43,6 +43,10 @@ export class Rules {
       this.#ready.delete(event.key);
       this.#finished.add(event.key);
     }
+    if (event.type === 'attached') {
+      const listed = new Set(event.processes.map(({ key }) => key));
+      for (const key of [...this.#ready].filter((each) => !listed.has(each))) this.#ready.delete(key);
+    }
     const hopeless =
       event.type === 'refused' ||
       (event.type === 'spawn-failed' && (event.code === 126 || event.code === 127));

@@ -9,7 +9,6 @@ import type {
   Artifact,
   Effect,
   Event,
-  EventOf,
   Outcome,
   Policy,
   State,
@@ -84,14 +83,19 @@ export class World {
     const dies = this.diesAfter !== null;
     this.diesAfter = null;
     for (const effect of performed) this.#perform(effect);
-    if (dies) this.restartAgent();
-    else if (queued !== undefined && (queued.event.type === 'exited' || queued.event.type === 'gone')) {
+    if (dies) {
+      this.restartAgent();
+      return;
+    }
+    this.#nothingIsForgotten();
+    if (queued !== undefined && (queued.event.type === 'exited' || queued.event.type === 'gone')) {
       this.queue = this.queue.filter((entry) => entry !== queued);
     }
   }
 
-  /** A new agent: it has the kept state and PID 1, nothing else; what was not done is told again. */
-  restartAgent(): void {
+  /** A new agent: it has the kept state and PID 1, nothing else; what was not done is told again. `loses`: of processes that are
+   * gone it does not say that their end is about to be told. */
+  restartAgent(loses = false): void {
     if (this.exit !== null) return;
     this.spawns = [];
     this.answers = [];
@@ -100,7 +104,7 @@ export class World {
     for (const entry of this.queue) entry.delivered = false;
     const untold = new Set(this.queue.flatMap(({ event }) => ('key' in event ? [event.key] : [])));
     const processes = [...this.programs.values()]
-      .filter(({ gone, key }) => !gone || untold.has(key))
+      .filter(({ gone, key }) => !gone || (untold.has(key) && !loses))
       .map(({ key, pid }) => ({ key, pid }));
     this.tell({ type: 'attached', processes });
   }
@@ -161,7 +165,7 @@ export class World {
   }
 
   probed(index: number, ready: boolean): boolean {
-    const [key] = this.probes.splice(index, 1);
+    const [key] = index < 0 ? [] : this.probes.splice(index, 1);
     if (key !== undefined)
       this.tell(ready ? { type: 'ready', key } : { type: 'unready', key, reason: 'said no' });
     return key !== undefined;
@@ -187,6 +191,21 @@ export class World {
 
   lingering(): Program[] {
     return [...this.programs.values()].filter(({ alive, gone }) => !alive && !gone);
+  }
+
+  /** Whatever the machine waits for is on its way, whichever agent asked for it. */
+  #nothingIsForgotten(): void {
+    const { state, probes, spawns, answers } = this;
+    const onItsWay = (key: string) => answers.some((answer) => 'key' in answer && answer.key === key);
+    if (state.preparing !== null && this.preparing === null) throw new Error('nobody prepares');
+    for (const { key, state: is, stop, pid } of processesOf(state)) {
+      if (is === 'spawning' && !onItsWay(key) && !spawns.some((spawn) => spawn.key === key))
+        throw new Error(`nobody starts ${key}`);
+      if (is === 'running' && stop === null && !probes.includes(key))
+        throw new Error(`nobody watches ${key}`);
+      if (stop?.told === false && pid !== null && !onItsWay(key))
+        throw new Error(`nobody told ${key} to stop`);
+    }
   }
 
   #enqueue(make: (seq: number) => Untimed): void {
@@ -239,7 +258,9 @@ export class World {
   }
 }
 
-export type { EventOf };
+function processesOf({ active, candidate, draining }: State) {
+  return [active, candidate?.generation, ...draining].flatMap((generation) => generation?.processes ?? []);
+}
 
 function deepFreeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {

@@ -1,0 +1,163 @@
+import { describe, expect, test } from 'vitest';
+import { Scenario } from './scenario.ts';
+
+describe('a stop signal', () => {
+  test('readiness first, the lame duck, then the stop signals, then SIGKILL', () => {
+    const scenario = Scenario.serving({ drainDelay: 5000 }).tell({ type: 'stop', event: 1 });
+    expect(scenario.projection).toMatchObject({ ready: false, started: true, deadline: 5000 });
+    expect(scenario.effects()).toEqual([]);
+    scenario.wait(5000);
+    expect(scenario.effects()).toMatchObject([{ type: 'kill', key: '1.0.1', signal: 15, scope: 'process' }]);
+    scenario.wait(20_000);
+    expect(scenario.effects()).toMatchObject([{ type: 'kill', key: '1.0.1', signal: 9, scope: 'group' }]);
+    scenario.exits('1.0.1', 0, 9);
+    expect(scenario.effects()).toEqual([{ type: 'exit', code: 137 }]);
+  });
+
+  test('without a lame duck the stop signals go at once', () => {
+    const scenario = Scenario.serving().tell({ type: 'stop', event: 1 });
+    expect(scenario.effects()).toMatchObject([{ type: 'kill', signal: 15 }]);
+    expect(scenario.projection.ready).toBe(false);
+  });
+
+  test.each([
+    [0, 0, 0],
+    [3, 0, 3],
+    [0, 15, 143],
+  ])("the exit code is the program's own (%d, signal %d: %d)", (code, signal, exit) => {
+    const scenario = Scenario.serving().tell({ type: 'stop', event: 1 });
+    scenario.effects();
+    scenario.exits('1.0.1', code, signal);
+    expect(scenario.effects()).toEqual([{ type: 'exit', code: exit }]);
+  });
+
+  test('of several instances, the first code that is not 0', () => {
+    const scenario = Scenario.serving({ instances: 3 }).tell({ type: 'stop', event: 1 });
+    scenario.exits('1.0.1', 0).exits('1.1.2', 7).exits('1.2.3', 9);
+    expect(scenario.effects('exit')).toEqual([{ type: 'exit', code: 7 }]);
+  });
+
+  test('the code of a generation that was already draining does not count', () => {
+    const scenario = Scenario.serving().candidate('b').allReady().tell({ type: 'stop', event: 1 });
+    scenario.exits('1.0.1', 9).exits('2.0.2', 0);
+    expect(scenario.effects('exit')).toEqual([{ type: 'exit', code: 0 }]);
+  });
+
+  test('the exit waits for what the main process left behind', () => {
+    const scenario = Scenario.serving().tell({ type: 'stop', event: 1 });
+    scenario.tell({ type: 'exited', key: '1.0.1', code: 0, signal: 0 });
+    expect(scenario.effects('exit')).toEqual([]);
+    scenario.tell({ type: 'gone', key: '1.0.1' });
+    expect(scenario.effects('exit')).toEqual([{ type: 'exit', code: 0 }]);
+  });
+
+  test('a second, different one ends the lame duck', () => {
+    const scenario = Scenario.serving({ drainDelay: 5000 }).tell({ type: 'stop', event: 1 });
+    scenario.tell({ type: 'stop', event: 1 });
+    expect(scenario.effects()).toEqual([]);
+    scenario.tell({ type: 'stop', event: 2 });
+    expect(scenario.effects()).toMatchObject([{ type: 'kill', signal: 15 }]);
+    scenario.tell({ type: 'stop', event: 1 }).tell({ type: 'stop', event: 2 });
+    expect(scenario.effects()).toEqual([]);
+  });
+
+  test('ends every handover: exactly one outcome each', () => {
+    const scenario = Scenario.serving().candidate('b', 1).trigger('signal', 2);
+    scenario.effects();
+    scenario.tell({ type: 'stop', event: 3 });
+    expect(scenario.effects()).toMatchObject([
+      { type: 'record', outcome: { result: 'refused', generation: null } },
+      { type: 'settle', event: 2, ok: false, text: 'refused: the container is stopping' },
+      {
+        type: 'record',
+        outcome: { result: 'superseded', generation: 2, reason: 'the container is stopping' },
+      },
+      { type: 'settle', event: 1, ok: false },
+      { type: 'cancel-probe', key: '2.0.2' },
+      { type: 'kill', key: '2.0.2', signal: 15 },
+      { type: 'kill', key: '1.0.1', signal: 15 },
+    ]);
+    expect(scenario.prepared('c').effects()).toEqual([]);
+  });
+
+  test('a reload from then on is refused', () => {
+    const scenario = Scenario.serving({ drainDelay: 5000 })
+      .tell({ type: 'stop', event: 1 })
+      .trigger('control', 2);
+    expect(scenario.effects()).toMatchObject([
+      { type: 'record', outcome: { result: 'refused' } },
+      { type: 'settle', event: 2, ok: false, text: 'refused: the container is stopping' },
+    ]);
+  });
+
+  test('during the lame duck a crash is still mended; after it no more', () => {
+    const scenario = Scenario.serving({ drainDelay: 5000 })
+      .tell({ type: 'stop', event: 1 })
+      .exits('1.0.1', 1);
+    scenario.wait(100);
+    expect(scenario.effects('spawn')).toHaveLength(1);
+    scenario.allStarted().exits('1.0.2', 1);
+    scenario.effects();
+    scenario.wait(4900);
+    expect(scenario.effects()).toEqual([{ type: 'exit', code: 0 }]);
+  });
+
+  test('before the first generation is ready there is nobody to wait for', () => {
+    const scenario = new Scenario({ drainDelay: 5000 }).tell({ type: 'start' }).prepared('a').allStarted();
+    scenario.effects();
+    scenario.tell({ type: 'stop', event: 1 });
+    expect(scenario.effects('kill')).toMatchObject([{ key: '1.0.1', signal: 15 }]);
+    scenario.exits('1.0.1', 0, 15);
+    expect(scenario.effects('exit')).toEqual([{ type: 'exit', code: 143 }]);
+  });
+
+  test('with no process at all: 0', () => {
+    const scenario = new Scenario().tell({ type: 'start' });
+    scenario.effects();
+    scenario.tell({ type: 'stop', event: 1 });
+    expect(scenario.effects('exit')).toEqual([{ type: 'exit', code: 0 }]);
+  });
+});
+
+describe('baton drain', () => {
+  test('not ready, serving, answered after the lame duck, stopped by the signal that follows without another', () => {
+    const scenario = Scenario.serving({ drainDelay: 5000 }).tell({ type: 'drain', event: 1 });
+    expect(scenario.projection).toMatchObject({ ready: false, deadline: 5000 });
+    scenario.wait(2000).tell({ type: 'drain', event: 2 });
+    expect(scenario.effects()).toEqual([]);
+    scenario.wait(3000);
+    expect(scenario.effects()).toMatchObject([
+      { type: 'settle', event: 1, ok: true, outcome: null },
+      { type: 'settle', event: 2, ok: true, outcome: null },
+    ]);
+    expect(scenario.projection).toMatchObject({ ready: false, deadline: null });
+    scenario.wait(600_000).tell({ type: 'stop', event: 3 });
+    expect(scenario.effects()).toMatchObject([{ type: 'kill', key: '1.0.1', signal: 15 }]);
+  });
+
+  test('a stop signal meanwhile waits for what is left of it', () => {
+    const scenario = Scenario.serving({ drainDelay: 5000 }).tell({ type: 'drain', event: 1 });
+    scenario.wait(2000).tell({ type: 'stop', event: 2 });
+    expect(scenario.effects()).toEqual([]);
+    scenario.wait(3000);
+    expect(scenario.effects()).toMatchObject([
+      { type: 'settle', event: 1 },
+      { type: 'kill', signal: 15 },
+    ]);
+  });
+
+  test('refuses reloads and ends a handover', () => {
+    const scenario = Scenario.serving({ drainDelay: 5000 })
+      .candidate('b', 1)
+      .tell({ type: 'drain', event: 2 });
+    expect(scenario.outcomes).toEqual(['superseded', 'promoted']);
+    expect(scenario.trigger('control', 3).outcomes[0]).toBe('refused');
+    expect(scenario.state.active?.processes).toMatchObject([{ key: '1.0.1', stop: null }]);
+  });
+
+  test('delivered again, it is answered again', () => {
+    const scenario = Scenario.serving().tell({ type: 'drain', event: 1 });
+    const [answer] = scenario.effects('settle');
+    expect(scenario.tell({ type: 'drain', event: 1 }).effects()).toEqual([answer]);
+  });
+});
