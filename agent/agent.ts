@@ -137,8 +137,8 @@ export class Agent {
   }
 
   #world() {
-    const { init, store, listeners } = this.#parts;
-    return { init, config: this.#config, store, listeners, notifications: this.#notifications };
+    const { init, log, store, listeners } = this.#parts;
+    return { init, log, config: this.#config, store, listeners, notifications: this.#notifications };
   }
 
   #ports(): Pick<Ports, 'keep' | 'settle' | 'record' | 'crashed' | 'apply' | 'exit'> {

@@ -1,19 +1,24 @@
 /** The driver's ports on the real world: PID 1, the artifact, readiness. */
 
 import { statSync } from 'node:fs';
+import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
 import type { Config } from '../../config/schema.ts';
 import { prepareArtifact } from '../artifact/prepare.ts';
 import type { Store } from '../artifact/store.ts';
 import type { HeldListener, Init } from '../init.ts';
+import type { Log } from '../log.ts';
 import type { Notifications } from '../notifications.ts';
 import { programEnvironment } from '../program.ts';
 import { probe } from '../readiness/index.ts';
 import type { Ports } from './driver.ts';
 
+const { SIGKILL } = constants.signals;
+
 export interface World {
   readonly init: Init;
+  readonly log: Log;
   readonly config: Config;
   readonly store: Store;
   readonly listeners: readonly HeldListener[];
@@ -41,7 +46,7 @@ export function artifactOptions(config: Config) {
 }
 
 export function processPorts(world: World): Pick<Ports, 'now' | 'prepare' | 'spawn' | 'probe' | 'kill'> {
-  const { init, config, store, listeners, notifications } = world;
+  const { init, log, config, store, listeners, notifications } = world;
   const binary = batonBinary();
 
   return {
@@ -50,8 +55,8 @@ export function processPorts(world: World): Pick<Ports, 'now' | 'prepare' | 'spa
     prepare: (_, signal) =>
       prepareArtifact({ ...artifactOptions(config), settle: config.settle, store, signal }),
 
-    spawn: ({ key, generation, instance, artifact }) =>
-      init.spawn({
+    async spawn({ key, generation, instance, artifact }) {
+      const pid = await init.spawn({
         key,
         argv: config.command,
         path: artifact.path,
@@ -63,7 +68,13 @@ export function processPorts(world: World): Pick<Ports, 'now' | 'prepare' | 'spa
         stopSignal: config.stopSignal,
         stopTimeout: config.stopTimeout,
         stopScope: config.stopScope,
-      }),
+      });
+      log.info(
+        { generation, process: key, pid, source: artifact.source },
+        `generation ${generation} starting`,
+      );
+      return pid;
+    },
 
     probe: ({ key, pid, generation, instance }, signal) =>
       probe(
@@ -81,7 +92,13 @@ export function processPorts(world: World): Pick<Ports, 'now' | 'prepare' | 'spa
       ).ready,
 
     // It may have ended by itself meanwhile; its exit is told as an event of its own.
-    kill: ({ pid, signal, scope }) => init.kill(pid, signal, scope).catch(() => {}),
+    kill({ key, pid, signal, scope }) {
+      log.debug(
+        { process: key, pid, signal, scope },
+        signal === SIGKILL ? 'drain time is up: killing' : 'asking to stop',
+      );
+      return init.kill(pid, signal, scope).catch(() => {});
+    },
   };
 }
 

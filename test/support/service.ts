@@ -1,0 +1,227 @@
+/** A sample service under `baton run`, as PID 1 of a namespace of its own: started, updated, asked, ended by the tests. */
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { get } from 'node:http';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type AppBuild, type AppName, type BuildOptions, buildApp } from '../apps/build.ts';
+import { type Load, type LoadOptions, startLoad } from '../load/load.ts';
+import { baton, type Exit, type Running, startAsPid1 } from './namespace.ts';
+
+export interface ServiceOptions {
+  /** Of `baton run`, before `--`. */
+  readonly flags?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  /** In place of the app's own executable or files. */
+  readonly watch?: readonly string[];
+  readonly version?: string;
+  readonly build?: BuildOptions;
+  /** Default `127.0.0.1:PORT`. */
+  readonly listen?: string;
+}
+
+/** A line of Baton's log. */
+export interface LogLine {
+  readonly msg: string;
+  readonly level: number;
+  readonly generation?: number;
+  readonly outcome?: string;
+  readonly pid?: number;
+  readonly [field: string]: unknown;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly body: string;
+}
+
+export class Service implements AsyncDisposable {
+  readonly app: AppName;
+  readonly directory: string;
+  readonly port: number;
+  readonly healthPort: number;
+  readonly running: Running;
+  readonly build: AppBuild;
+
+  private constructor(
+    parts: Pick<Service, 'app' | 'directory' | 'port' | 'healthPort' | 'running' | 'build'>,
+  ) {
+    this.app = parts.app;
+    this.directory = parts.directory;
+    this.port = parts.port;
+    this.healthPort = parts.healthPort;
+    this.running = parts.running;
+    this.build = parts.build;
+  }
+
+  /** Resolves once the first generation serves; see {@link launch} for services that never do. */
+  static async start(app: AppName, options: ServiceOptions = {}): Promise<Service> {
+    const service = await Service.launch(app, options);
+    await service.waitForLog(({ outcome }) => outcome === 'promoted');
+    return service;
+  }
+
+  static async launch(app: AppName, options: ServiceOptions = {}): Promise<Service> {
+    const directory = await mkdtemp(join(tmpdir(), `baton-${app}-`));
+    const [port, healthPort] = await Promise.all([freePort(), freePort()]);
+    const build = await buildApp(app, options.version ?? 'v1', join(directory, 'volume'), {
+      listen: `127.0.0.1:${port}`,
+      ...options.build,
+    });
+    const watch = (options.watch ?? build.watch).flatMap((path) => ['--watch', path]);
+    const fixed = ['--log-level', 'debug', '--log-format', 'json', '--stop-signal', build.stopSignal];
+    const addresses = [
+      '--listen',
+      options.listen ?? `127.0.0.1:${port}`,
+      '--health',
+      `127.0.0.1:${healthPort}`,
+    ];
+    const running = await startAsPid1(
+      [
+        baton,
+        'run',
+        ...fixed,
+        ...addresses,
+        ...watch,
+        '--store',
+        join(directory, 'store'),
+        ...(options.flags ?? []),
+        '--',
+        ...build.command,
+      ],
+      { env: { BATON_NODE: process.execPath, ...build.environment, ...options.environment } },
+    );
+    return new Service({ app, directory, port, healthPort, running, build });
+  }
+
+  /** Puts another version on the volume; Baton sees it by itself. */
+  async update(version: string, options: BuildOptions = {}): Promise<void> {
+    await buildApp(this.app, version, join(this.directory, 'volume'), {
+      listen: `127.0.0.1:${this.port}`,
+      ...options,
+    });
+  }
+
+  load(options: Partial<LoadOptions> & Pick<LoadOptions, 'mode'>): Load {
+    return startLoad({ port: this.port, timeoutMs: 30_000, ...options });
+  }
+
+  /** Runs the native client inside the container's namespaces, as `docker exec` would. */
+  async baton(...args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+    const namespaces = ['--target', String(this.running.pid), '--pid', '--mount'];
+    return new Promise((resolve) => {
+      execFile('nsenter', [...namespaces, baton, ...args], (error, stdout, stderr) =>
+        resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, stdout, stderr }),
+      );
+    });
+  }
+
+  health(path: string): Promise<Answer> {
+    return httpGet(this.healthPort, path);
+  }
+
+  async status(): Promise<Record<string, unknown> & { history: LogLine[]; active: { generation: number } }> {
+    return JSON.parse((await this.health('/status')).body);
+  }
+
+  /** Everything that Baton has logged so far, its plain lines left out. */
+  get log(): LogLine[] {
+    const lines = this.running.stderr.split('\n').slice(0, -1);
+    return lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as LogLine);
+  }
+
+  /** The first line from `from` on (default: from the beginning) that matches, awaited if it is not there yet. */
+  async waitForLog(matches: (line: LogLine) => boolean, from = 0): Promise<LogLine> {
+    for (;;) {
+      const { log } = this;
+      const found = log.slice(from).find(matches);
+      if (found) return found;
+      // The next line, whatever it is: the pattern matches one line more than there is now.
+      const lines = this.running.stderr.split('\n').length;
+      await this.running.waitFor(new RegExp(`^(?:[^\\n]*\\n){${lines}}`));
+    }
+  }
+
+  /** Awaits what `act` leads to: the next recorded outcome. */
+  async outcomeOf(act: () => unknown): Promise<LogLine> {
+    const from = this.log.length;
+    await act();
+    return this.waitForLog(({ outcome }) => outcome !== undefined, from);
+  }
+
+  /** The agent's pid as seen from here. */
+  async agentPid(): Promise<number> {
+    return this.#child((command) => command.includes('agent.mjs'));
+  }
+
+  async responderPid(): Promise<number> {
+    return this.#child((command) => command.includes('health-responder'));
+  }
+
+  /** Processes of the container, by their pids as seen from here. */
+  async pids(): Promise<number[]> {
+    const inside = `NSpid:\t`;
+    const found: number[] = [];
+    const namespace = await readNamespace(this.running.pid);
+    for (const name of await readdir('/proc')) {
+      if (!/^\d+$/.test(name) || (await readNamespace(Number(name))) !== namespace) continue;
+      const status = await readFile(`/proc/${name}/status`, 'utf8').catch(() => '');
+      if (status.includes(inside)) found.push(Number(name));
+    }
+    return found;
+  }
+
+  async #child(matches: (command: string) => boolean): Promise<number> {
+    const { pid } = this.running;
+    for (;;) {
+      const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+      for (const child of children.trim().split(' ')) {
+        const command = await readFile(`/proc/${child}/cmdline`, 'utf8').catch(() => '');
+        if (matches(command.replaceAll('\0', ' '))) return Number(child);
+      }
+      // PID 1 starts it again after a pause of its own.
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Exit> {
+    this.running.kill(signal);
+    return this.running.exit;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.running[Symbol.asyncDispose]();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+export function httpGet(port: number, path: string): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    get({ host: '127.0.0.1', port, path, agent: false }, (response) => {
+      let body = '';
+      response.setEncoding('utf8');
+      response.on('data', (text: string) => {
+        body += text;
+      });
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
+      response.on('error', reject);
+    }).on('error', reject);
+  });
+}
+
+async function readNamespace(pid: number): Promise<string> {
+  const { readlink } = await import('node:fs/promises');
+  return readlink(`/proc/${pid}/ns/pid`).catch(() => '');
+}
