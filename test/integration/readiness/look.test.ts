@@ -45,6 +45,7 @@ describe('a process is seen accepting from the moment that it does', () => {
     'poll-briefly',
     'select',
     'grandchild',
+    'orphan',
   ])('%s', async (name) => {
     using socket = await listen();
     await using fixture = await start([fixtures.program(name)], [socket]);
