@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LISTENER = 3, CONNECTIONS = 1024, REQUEST_MAX = 4096, SLOW_LENGTH = 65536, SLICES = 20 };
+enum { LISTENER = 3, OPEN_MAX = 1000, CONNECTIONS = OPEN_MAX + 24, REQUEST_MAX = 4096, SLOW_LENGTH = 65536, SLICES = 20 };
 
 struct connection {
     bool open, answering, last; /* last: the answer says Connection: close */
@@ -169,7 +169,7 @@ static void accept_all(void)
         open_count++;
         fd_end = fd >= fd_end ? fd + 1 : fd_end;
         watch(EPOLL_CTL_ADD, fd, EPOLLIN);
-        set_full(fd == CONNECTIONS - 1); /* descriptors are given out lowest first */
+        set_full(open_count == OPEN_MAX); /* descriptors are given out lowest first: below CONNECTIONS */
     }
 }
 
