@@ -17,7 +17,8 @@ export function missedNews({ state, at }: Turn, listed: Listed): readonly EventO
   });
 }
 
-/** Whatever the last agent had asked for and was not seen to get; what the news touched has been asked for just now. */
+/** Whatever the last agent had asked for and was not seen to get; what the news touched has been asked for
+ * just now. */
 export function askForOutstanding(turn: Turn, before: State): void {
   if (turn.state.preparing !== null) turn.effects.push({ type: 'prepare', trigger: turn.state.preparing });
   const untouched = new Set(processes(before));

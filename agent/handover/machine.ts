@@ -60,6 +60,8 @@ export function step(policy: Policy, state: State, event: Event): { state: State
 type Phase = 'steady' | 'preparing' | 'starting' | 'stopping';
 type ProcessEvent = Extract<Event, { readonly key: string }>;
 type HandoverEvent = Exclude<Event, ProcessEvent>;
+type HandoverCell<T extends Event['type']> = (turn: Turn, event: EventOf<T>) => void;
+type ProcessCell<T extends Event['type']> = (turn: Turn, process: Process, event: EventOf<T>) => void;
 
 /** `preparing` also while a candidate is starting that what is prepared may replace. */
 function phaseOf({ stopping, preparing, candidate }: State): Phase {
@@ -69,27 +71,27 @@ function phaseOf({ stopping, preparing, candidate }: State): Phase {
 }
 
 // biome-ignore format: a table
-const handoverCells: { [T in HandoverEvent['type']]: Record<Phase, (turn: Turn, event: EventOf<T>) => void> } = {
-  //          nothing on the way      an artifact is prepared   a candidate starts           the container stops
-  start:    { steady: queueStart,     preparing: ignore,        starting: ignore,            stopping: ignore },
-  trigger:  { steady: queue,          preparing: queue,         starting: overtakeOrQueue,   stopping: refuseTrigger },
-  prepared: { steady: ignore,         preparing: takeArtifact,  starting: ignore,            stopping: ignore },
-  refused:  { steady: ignore,         preparing: refuseArtifact, starting: ignore,           stopping: ignore },
-  drain:    { steady: drain,          preparing: drain,         starting: drain,             stopping: joinDrain },
-  stop:     { steady: stop,           preparing: stop,          starting: stop,              stopping: stopSooner },
-  tick:     { steady: timePasses,     preparing: timePasses,    starting: timePasses,        stopping: timePasses },
-  attached: { steady: takeOver,       preparing: takeOver,      starting: takeOver,          stopping: takeOver },
+const handoverCells: { [T in HandoverEvent['type']]: Record<Phase, HandoverCell<T>> } = {
+  //          nothing on the way   an artifact is prepared     a candidate starts         the container stops
+  start:    { steady: queueStart,  preparing: ignore,          starting: ignore,          stopping: ignore },
+  trigger:  { steady: queue,       preparing: queue,           starting: overtakeOrQueue, stopping: refuseTrigger },
+  prepared: { steady: ignore,      preparing: takeArtifact,    starting: ignore,          stopping: ignore },
+  refused:  { steady: ignore,      preparing: refuseArtifact,  starting: ignore,          stopping: ignore },
+  drain:    { steady: drain,       preparing: drain,           starting: drain,           stopping: joinDrain },
+  stop:     { steady: stop,        preparing: stop,            starting: stop,            stopping: stopSooner },
+  tick:     { steady: timePasses,  preparing: timePasses,      starting: timePasses,      stopping: timePasses },
+  attached: { steady: takeOver,    preparing: takeOver,        starting: takeOver,        stopping: takeOver },
 };
 
 // biome-ignore format: a table
-const processCells: { [T in ProcessEvent['type']]: Record<Role, (turn: Turn, process: Process, event: EventOf<T>) => void> } = {
-  //                of the candidate                  of the active generation     asked to stop
-  spawned:        { candidate: watchReadiness,        active: watchReadiness,      leaving: askToStopAtBirth },
-  'spawn-failed': { candidate: candidateNotStarted,   active: activeNotStarted,    leaving: drop },
-  ready:          { candidate: promoteOnceAllReady,   active: noteReady,           leaving: ignore },
-  unready:        { candidate: candidateUnready,      active: activeUnready,       leaving: ignore },
-  told:           { candidate: ignore,                active: ignore,              leaving: noteTold },
-  exited:         { candidate: candidateExited,       active: activeExited,        leaving: noteEnd },
+const processCells: { [T in ProcessEvent['type']]: Record<Role, ProcessCell<T>> } = {
+  //                of the candidate                    of the active generation      asked to stop
+  spawned:        { candidate: watchReadiness,          active: watchReadiness,       leaving: askToStopAtBirth },
+  'spawn-failed': { candidate: candidateNotStarted,     active: activeNotStarted,     leaving: drop },
+  ready:          { candidate: promoteOnceAllReady,     active: noteReady,            leaving: ignore },
+  unready:        { candidate: candidateUnready,        active: activeUnready,        leaving: ignore },
+  told:           { candidate: ignore,                  active: ignore,               leaving: noteTold },
+  exited:         { candidate: candidateExited,         active: activeExited,         leaving: noteEnd },
   gone:           { candidate: vanish(candidateExited), active: vanish(activeExited), leaving: vanish(noteEnd) },
 };
 

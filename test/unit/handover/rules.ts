@@ -1,5 +1,5 @@
-/** The rules of the handover (docs/handover.md), held against each step by means of effects and of the world's truth, not of
- * the machine's own opinion, wherever that is possible. */
+/** The rules of the handover (docs/handover.md), held against each step by means of effects and of the world's truth,
+ * not of the machine's own opinion, wherever that is possible. */
 import { isDeepStrictEqual } from 'node:util';
 import { project } from '../../../agent/handover/machine.ts';
 import type { Effect, Event, Generation, Outcome, Process, State } from '../../../agent/handover/state.ts';
@@ -61,10 +61,7 @@ export class Rules {
         if (event.type === 'attached' && isDeepStrictEqual(before.preparing, effect.trigger)) break;
         rule(
           '3: one at a time is prepared',
-          before.preparing === null ||
-            after.preparing === effect.trigger ||
-            event.type === 'prepared' ||
-            event.type === 'refused',
+          before.preparing === null || event.type === 'prepared' || event.type === 'refused',
         );
         rule(
           'generations do not pile up',

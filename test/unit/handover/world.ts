@@ -1,7 +1,7 @@
 /**
- * A simulated container: PID 1's side (processes, the queue of events that are not done), the driver's side (requests on
- * their way, probes), and an agent that can die between any two effects. It answers in whatever order the test picks, and
- * holds every step against the rules.
+ * A simulated container: PID 1's side (processes, the queue of events that are not done), the driver's side (requests
+ * on their way, probes), and an agent that can die between any two effects. It answers in whatever order the test
+ * picks, and holds every step against the rules.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { initialState, step } from '../../../agent/handover/machine.ts';
@@ -93,8 +93,8 @@ export class World {
     }
   }
 
-  /** A new agent: it has the kept state and PID 1, nothing else; what was not done is told again. `loses`: of processes that are
-   * gone it does not say that their end is about to be told. */
+  /** A new agent: it has the kept state and PID 1, nothing else; what was not done is told again. `loses`: of
+   * processes that are gone it does not say that their end is about to be told. */
   restartAgent(loses = false): void {
     if (this.exit !== null) return;
     this.spawns = [];
