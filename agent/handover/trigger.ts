@@ -20,8 +20,9 @@ export function overtakeOrQueue(turn: Turn, event: EventOf<'trigger'>): void {
   else prepare(turn, triggerOf(event));
 }
 
+/** A change on the volume that comes during the stop concerns nobody. */
 export function refuseTrigger(turn: Turn, event: EventOf<'trigger'>): void {
-  refuse(turn, triggerOf(event));
+  if (event.force || event.event !== null) refuse(turn, triggerOf(event));
 }
 
 export function refuse(turn: Turn, trigger: Trigger): void {

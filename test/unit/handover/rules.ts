@@ -205,7 +205,10 @@ export class Rules {
     const preparingDropped =
       before.preparing !== null && event.type !== 'prepared' && (stops || event.type === 'refused');
     const triggerRefused =
-      event.type === 'trigger' && before.stopping !== null && !this.#knewBefore(before, event.event);
+      event.type === 'trigger' &&
+      event.force &&
+      before.stopping !== null &&
+      !this.#knewBefore(before, event.event);
     const due = [preparingDropped, stops && before.next !== null, triggerRefused].filter(Boolean).length;
     rule(`7: what is dropped is refused: ${due}, ${refusals}`, refusals === due);
   }

@@ -88,6 +88,7 @@ describe('a stop signal', () => {
       { type: 'record', outcome: { result: 'refused' } },
       { type: 'settle', event: 2, ok: false, text: 'refused: the container is stopping' },
     ]);
+    expect(scenario.trigger('watch').effects()).toEqual([]);
   });
 
   test('during the lame duck a crash is still mended; after it no more', () => {
