@@ -73,6 +73,18 @@ export class Running implements AsyncDisposable {
     });
   }
 
+  /** Resolves at the next output. Rejects when the program ends before. */
+  heard(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const check = () => {
+        this.#waiting.delete(check);
+        if (this.#ended) reject(new Error(`ended\nstdout: ${this.stdout}\nstderr: ${this.stderr}`));
+        else resolve();
+      };
+      this.#waiting.add(check);
+    });
+  }
+
   write(text: string): void {
     this.#child.stdin?.write(text);
   }

@@ -138,9 +138,7 @@ export class Service implements AsyncDisposable {
       const { log } = this;
       const found = log.slice(from).find(matches);
       if (found) return found;
-      // The next line, whatever it is: the pattern matches one line more than there is now.
-      const lines = this.running.stderr.split('\n').length;
-      await this.running.waitFor(new RegExp(`^(?:[^\\n]*\\n){${lines}}`));
+      await this.running.heard();
     }
   }
 

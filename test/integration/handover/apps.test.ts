@@ -44,6 +44,7 @@ describe.each(appNames)('%s is replaced under load', (app) => {
         await seen;
       }
       const [single, kept] = await Promise.all([perRequest.stop(), keepAlive.stop()]);
+      const outcomes = service.log.flatMap(({ outcome }) => outcome ?? []);
       const stopped = await service.stop();
 
       expect(single).toMatchObject({ failed: 0, stale: 0 });
@@ -53,8 +54,8 @@ describe.each(appNames)('%s is replaced under load', (app) => {
         summary.push(
           `${app}: ${raced(kept)} of ${kept.requests} requests, ${HANDOVERS} handovers, 8 connections`,
         );
-      const outcomes = service.log.flatMap(({ outcome }) => outcome ?? []);
-      expect(outcomes.filter((outcome) => outcome !== 'promoted')).toEqual([]);
+      // A candidate serves from its first accept on: the next update may come before Baton has seen that, and supersede it.
+      expect(outcomes.filter((outcome) => outcome !== 'promoted' && outcome !== 'superseded')).toEqual([]);
       expect(stopped).toEqual({ code: expect.any(Number), signal: null });
     },
     300_000,
