@@ -80,8 +80,11 @@ export class Agent {
     setInterval(() => void this.#ping(), PING_MS);
   }
 
-  start(): void {
-    this.#drive(initialState()).dispatch({ type: 'start' });
+  /** @param processes of an agent before, whose state was lost: they are asked to stop */
+  start(processes: readonly { key: string; pid: number }[]): void {
+    const driver = this.#drive(initialState());
+    if (processes.length > 0) driver.dispatch({ type: 'attached', processes });
+    driver.dispatch({ type: 'start' });
   }
 
   /** @param processes those that PID 1 lists, and those whose end it tells again */

@@ -6,14 +6,14 @@ export type Log = Logger;
 
 export interface LogOptions {
   readonly level: string;
-  readonly format: 'auto' | 'json' | 'pretty';
+  readonly format: 'json' | 'pretty';
 }
 
 const STDERR = 2;
 
 export async function openLog({ level, format }: LogOptions): Promise<Log> {
   const options = { level, base: { name: 'baton' }, timestamp: pino.stdTimeFunctions.isoTime };
-  if (format === 'pretty' || (format === 'auto' && process.stderr.isTTY)) {
+  if (format === 'pretty') {
     const { default: pretty } = await import('pino-pretty');
     return pino(
       options,

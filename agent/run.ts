@@ -44,8 +44,9 @@ export async function run(load: () => Promise<Settings>): Promise<void> {
     await init.control(config.control).catch((error: Error) => log.error(`control socket: ${error.message}`));
 
   const agent = new Agent({ init, settings, log, health, listeners, store });
-  if (legacy) agent.resume(legacy.state, [...inventory.processes, ...early.filter(isAboutProcess)]);
-  else agent.start();
+  const processes = [...inventory.processes, ...early.filter(isAboutProcess)];
+  if (legacy) agent.resume(legacy.state, processes);
+  else agent.start(processes);
   onEvent = (event) => agent.take(event);
   for (const event of early) agent.take(event);
   await agent.watch();

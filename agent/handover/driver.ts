@@ -4,6 +4,7 @@
  */
 
 import { constants } from 'node:os';
+import type { Probe } from '../readiness/index.ts';
 import { project, step } from './machine.ts';
 import type { Artifact, Effect, Event, Outcome, Policy, Projection, State, Trigger } from './state.ts';
 
@@ -18,8 +19,8 @@ export interface Ports {
   prepare(trigger: Trigger, signal: AbortSignal): Promise<Artifact>;
   /** @throws SpawnError */
   spawn(effect: EffectOf<'spawn'>): Promise<number>;
-  /** Resolves when the process serves. @throws Error with a sentence when it cannot */
-  probe(effect: EffectOf<'probe'>, signal: AbortSignal): Promise<void>;
+  /** `ready` rejects with a sentence when the process cannot become ready. */
+  probe(effect: EffectOf<'probe'>, signal: AbortSignal): Probe;
   /** Resolves once PID 1 has answered, whatever the answer: ESRCH means that the exit is on its way. */
   kill(effect: EffectOf<'kill'>): Promise<void>;
   settle(effect: EffectOf<'settle'>): void;
@@ -37,10 +38,15 @@ const { SIGKILL } = constants.signals;
 /** setTimeout's longest. */
 const TIMER_MAX = 2 ** 31 - 1;
 
+interface Running {
+  readonly probe: Probe;
+  readonly controller: AbortController;
+}
+
 export class Driver {
   readonly #policy: Policy;
   readonly #ports: Ports;
-  readonly #probes = new Map<string, AbortController>();
+  readonly #probes = new Map<string, Running>();
   #preparing: AbortController | null = null;
   #timer: NodeJS.Timeout | undefined;
   #state: State;
@@ -61,6 +67,7 @@ export class Driver {
     const { state, effects } = step(this.#policy, this.#state, { ...event, at: this.#ports.now() } as Event);
     if (state !== this.#state) this.#ports.keep(state);
     this.#state = state;
+    if (state.preparing === null) this.#preparing?.abort();
     const projection = project(this.#policy, state);
     this.#ports.apply(projection, this.#projection, state);
     this.#projection = projection;
@@ -72,7 +79,11 @@ export class Driver {
     clearTimeout(this.#timer);
     if (deadline === null) return;
     const wait = Math.min(Math.max(deadline - this.#ports.now(), 0), TIMER_MAX);
-    this.#timer = setTimeout(() => this.dispatch({ type: 'tick' }), wait);
+    this.#timer = setTimeout(() => this.dispatch({ type: 'tick', seen: this.#seen() }), wait);
+  }
+
+  #seen(): Record<string, string> {
+    return Object.fromEntries([...this.#probes].map(([key, { probe }]) => [key, probe.lastSeen()]));
   }
 
   #perform(effect: Effect): void {
@@ -87,7 +98,7 @@ export class Driver {
         void this.#probe(effect);
         break;
       case 'cancel-probe':
-        this.#probes.get(effect.key)?.abort();
+        this.#probes.get(effect.key)?.controller.abort();
         break;
       case 'kill':
         void this.#kill(effect);
@@ -140,16 +151,17 @@ export class Driver {
   async #probe(effect: EffectOf<'probe'>): Promise<void> {
     const { key } = effect;
     const controller = new AbortController();
-    this.#probes.get(key)?.abort();
-    this.#probes.set(key, controller);
+    const probe = this.#ports.probe(effect, controller.signal);
+    this.#probes.get(key)?.controller.abort();
+    this.#probes.set(key, { probe, controller });
     let answer: Untimed;
     try {
-      await this.#ports.probe(effect, controller.signal);
+      await probe.ready;
       answer = { type: 'ready', key };
     } catch (error) {
       answer = { type: 'unready', key, reason: sentence(error) };
     }
-    if (this.#probes.get(key) === controller) this.#probes.delete(key);
+    if (this.#probes.get(key)?.probe === probe) this.#probes.delete(key);
     if (!controller.signal.aborted) this.dispatch(answer);
   }
 }

@@ -11,11 +11,15 @@ export function toKill(state: State, at: number): readonly Process[] {
 }
 
 /** Those that took too long to get ready. */
-export function tooSlow({ readyTimeout }: Policy, state: State, at: number): readonly EventOf<'unready'>[] {
-  const reason = `was not ready within ${formatDuration(readyTimeout)}`;
+export function tooSlow(
+  { readyTimeout }: Policy,
+  state: State,
+  { at, seen }: EventOf<'tick'>,
+): readonly EventOf<'unready'>[] {
+  const late = `was not ready within ${formatDuration(readyTimeout)}`;
   return processes(state)
     .filter((process) => isPast(readyTime(process), at))
-    .map(({ key }) => ({ type: 'unready', at, key, reason }));
+    .map(({ key }) => ({ type: 'unready', at, key, reason: seen?.[key] ? `${late}: ${seen[key]}` : late }));
 }
 
 /** When the machine wants to be called again, or null. */

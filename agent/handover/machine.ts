@@ -108,10 +108,10 @@ function isKnown(turn: Turn, event: HandoverEvent): boolean {
   return answerAgain(turn, number) || awaitsOutcome(turn.state, number);
 }
 
-function timePasses(turn: Turn): void {
+function timePasses(turn: Turn, tick: EventOf<'tick'>): void {
   for (const process of toKill(turn.state, turn.at)) kill(turn, process);
   leaveLameDuck(turn);
-  for (const news of tooSlow(turn.policy, turn.state, turn.at)) processNews(turn, news);
+  for (const news of tooSlow(turn.policy, turn.state, tick)) processNews(turn, news);
   restartThoseDue(turn);
 }
 

@@ -89,7 +89,7 @@ export function processPorts(world: World): Pick<Ports, 'now' | 'prepare' | 'spa
           binary,
         },
         signal,
-      ).ready,
+      ),
 
     // It may have ended by itself meanwhile; its exit is told as an event of its own.
     kill({ key, pid, signal, scope }) {

@@ -172,7 +172,8 @@ export type Event = { readonly at: number } & (
   | { readonly type: 'gone'; readonly key: string }
   | { readonly type: 'drain'; readonly event: number }
   | { readonly type: 'stop'; readonly event: number }
-  | { readonly type: 'tick' }
+  /** `seen`: what kept a process from being ready when its probe last looked, by key. */
+  | { readonly type: 'tick'; readonly seen?: Readonly<Record<string, string>> }
 );
 
 export type EventOf<T extends Event['type']> = Extract<Event, { readonly type: T }>;
