@@ -10,6 +10,16 @@ export class ChangedMeanwhile extends Error {
   }
 }
 
+/** There is no program to run. `code` as execve(2) would have it: ENOENT, or EACCES where there is one that may not be executed. */
+export class ProgramError extends Error {
+  readonly code: 'ENOENT' | 'EACCES';
+
+  constructor(code: 'ENOENT' | 'EACCES', text: string) {
+    super(text);
+    this.code = code;
+  }
+}
+
 const SENTENCES: Readonly<Record<string, string>> = {
   EACCES: 'permission denied; make it and the directories above it readable for the user that Baton runs as',
   EDQUOT: 'disk quota exceeded; free some space there or configure another store',

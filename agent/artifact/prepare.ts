@@ -62,7 +62,7 @@ export async function prepareArtifact(options: PrepareOptions): Promise<Artifact
       signal: options.signal,
       clock,
     });
-    if (sighting.trouble !== null) throw new Error(sighting.trouble);
+    if (sighting.trouble !== null) throw sighting.trouble;
     try {
       return await take(sighting, options);
     } catch (error) {
@@ -76,11 +76,11 @@ export async function prepareArtifact(options: PrepareOptions): Promise<Artifact
 async function look(options: PrepareOptions): Promise<Sighting> {
   const paths = await watchedPaths(options);
   let program = '';
-  let trouble: string | null = null;
+  let trouble: Error | null = null;
   try {
     program = await locateProgram(options);
   } catch (error) {
-    trouble = error instanceof Error ? error.message : String(error);
+    trouble = error instanceof Error ? error : new Error(String(error));
   }
   const scan = await scanPaths(program === '' ? paths : [program, ...paths], options.signal);
   return { scan, program, paths, trouble: trouble ?? programTrouble(wayTo(program, scan)) };

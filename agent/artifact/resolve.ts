@@ -1,7 +1,7 @@
 /** Which file argv[0] means: found as execvp does it, and fit to be executed. */
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { sentence } from './errors.ts';
+import { ProgramError, sentence } from './errors.ts';
 import { type Entry, errnoOf } from './scan.ts';
 
 export interface Command {
@@ -22,11 +22,11 @@ export function programCandidates({ command, directory, searchPath }: Command): 
 /**
  * The path of the program, symlinks not resolved. On PATH the first executable regular file wins; where there is none, the
  * first file of that name, so that the error can say what is wrong with it.
- * @throws Error with a sentence for the operator when there is no such file on PATH, or no name.
+ * @throws ProgramError when there is no such file on PATH, or no name.
  */
 export async function locateProgram(command: Command): Promise<string> {
   const name = command.command[0] ?? '';
-  if (name === '') throw new Error('no command to run; give one after "--"');
+  if (name === '') throw new ProgramError('ENOENT', 'no command to run; give one after "--"');
   const candidates = programCandidates(command);
   const [only] = candidates;
   if (name.includes('/') && only !== undefined) return only;
@@ -42,25 +42,31 @@ export async function locateProgram(command: Command): Promise<string> {
     }
   }
   if (unfit !== null) return unfit;
-  throw new Error(`${name}: not found on PATH (${command.searchPath}); install it, or give its path`);
+  throw new ProgramError(
+    'ENOENT',
+    `${name}: not found on PATH (${command.searchPath}); install it, or give its path`,
+  );
 }
 
-/** What keeps the program from being executed, as a sentence, or null. `entries`: what a scan saw at its path, links first. */
-export function programTrouble(entries: readonly Entry[]): string | null {
+/** What keeps the program from being executed, or null. `entries`: what a scan saw at its path, links first. */
+export function programTrouble(entries: readonly Entry[]): ProgramError | null {
   const found = entries.at(-1);
   if (!found) return null;
   const { path, real, stat: info } = found;
+  const missing = (text: string) => new ProgramError('ENOENT', text);
+  const unfit = (what: string) => new ProgramError('EACCES', `${path}: ${what}`);
   const link = entries.findLast((entry) => entry.kind === 'link');
   if (found.kind === 'absent' && found.text === 'ENOENT' && link) {
-    return `${path}: dangling symlink (${link.real} -> ${link.text}): there is no ${real}; point it at a file that exists`;
+    return missing(
+      `${path}: dangling symlink (${link.real} -> ${link.text}): there is no ${real}; point it at a file that exists`,
+    );
   }
-  if (found.kind === 'absent') return sentence(path, found.text);
-  if (found.kind === 'directory') return `${path}: is a directory; name the program in it`;
-  if (found.kind !== 'file' || !info) return `${path}: not a regular file; name a program`;
+  if (found.kind === 'absent') return missing(sentence(path, found.text));
+  if (found.kind === 'directory') return unfit('is a directory; name the program in it');
+  if (found.kind !== 'file' || !info) return unfit('not a regular file; name a program');
   const mode = Number(info.mode) & 0o7777;
-  if ((mode & 0o111) === 0) {
-    return `${path}: not executable (mode ${mode.toString(8).padStart(4, '0')}); chmod +x it`;
-  }
-  if (info.size === 0n) return `${path}: empty file; copy the program again`;
+  if ((mode & 0o111) === 0)
+    return unfit(`not executable (mode ${mode.toString(8).padStart(4, '0')}); chmod +x it`);
+  if (info.size === 0n) return unfit('empty file; copy the program again');
   return null;
 }

@@ -5,7 +5,7 @@ import { difference, type Scan } from './scan.ts';
 export interface Look {
   readonly scan: Scan;
   /** Why it could not be taken as it is now, or null. May pass: a deploy removes before it writes. */
-  readonly trouble: string | null;
+  readonly trouble: Error | null;
 }
 
 export interface Clock {

@@ -75,12 +75,12 @@ describe('programTrouble', () => {
     ],
   ])('%s', async (_, make, message) => {
     await make();
-    expect(await trouble('server')).toBe(at('server') + message);
+    expect((await trouble('server'))?.message).toBe(at('server') + message);
   });
 
   test('is a dangling symlink', async () => {
     await symlink('releases/43', at('current'));
-    expect(await trouble('current')).toBe(
+    expect((await trouble('current'))?.message).toBe(
       `${at('current')}: dangling symlink (${at('current')} -> releases/43): ` +
         `there is no ${at('releases')}; point it at a file that exists`,
     );

@@ -36,7 +36,7 @@ function file(path: string, size: number, mtime: number): Entry {
   return { path, real: path, kind: 'file', stat: stat as BigIntStats, text: '' };
 }
 
-function seen(entry: Entry, trouble: string | null = null): Look & { scan: Scan } {
+function seen(entry: Entry, trouble: Error | null = null): Look & { scan: Scan } {
   return { scan: { entries: [entry], names: new Map(), trees: [] }, trouble };
 }
 
@@ -95,14 +95,14 @@ describe('settle', () => {
   test('waits for what is missing to come back', async () => {
     const absent: Entry = { path: '/server', real: '/server', kind: 'absent', stat: null, text: 'ENOENT' };
     const { result } = await run((time) =>
-      time < 60 ? seen(absent, 'not there') : seen(file('/server', 10, 0)),
+      time < 60 ? seen(absent, new Error('not there')) : seen(file('/server', 10, 0)),
     );
     expect(result.trouble).toBeNull();
   });
 
   test('reports trouble that stays', async () => {
-    const { result, took } = await run(() => seen(file('/server', 0, 0), 'empty'));
-    expect(result.trouble).toBe('empty');
+    const { result, took } = await run(() => seen(file('/server', 0, 0), new Error('empty')));
+    expect(result.trouble?.message).toBe('empty');
     expect(took).toBeGreaterThanOrEqual(100);
   });
 
