@@ -1,17 +1,21 @@
 /** A sample service under `baton run`, as PID 1 of a namespace of its own: started, updated, asked, ended by the tests. */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, readlink, rm } from 'node:fs/promises';
 import { get } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Status } from '../../agent/health/status.ts';
 import { type AppBuild, type AppName, type BuildOptions, buildApp } from '../apps/build.ts';
-import { type Load, type LoadOptions, startLoad } from '../load/load.ts';
-import { baton, type Exit, type Running, startAsPid1 } from './namespace.ts';
+import { Connection, type Result } from '../load/connection.ts';
+import { type Load, type LoadOptions, sampleBody, startLoad } from '../load/load.ts';
+import type { Head } from '../load/parser.ts';
+import { baton, type Exit, type Running, start, startAsPid1 } from './namespace.ts';
 
 export interface ServiceOptions {
-  /** Of `baton run`, before `--`. */
+  /** Of `baton run`, before `--`; they win over those that every service here has. */
   readonly flags?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   /** In place of the app's own executable or files. */
@@ -20,7 +24,14 @@ export interface ServiceOptions {
   readonly build?: BuildOptions;
   /** Default `127.0.0.1:PORT`. */
   readonly listen?: string;
+  /** In place of the app's own command, which it is given. */
+  readonly command?: (app: readonly string[]) => readonly string[];
+  /** Default `pid1`, of a PID namespace of its own. `subreaper`: a plain process. */
+  readonly as?: 'pid1' | 'subreaper';
 }
+
+/** A variable that marks every process of one service. */
+const MARK = 'SERVICE_UNDER_TEST';
 
 /** A line of Baton's log. */
 export interface LogLine {
@@ -78,7 +89,8 @@ export class Service implements AsyncDisposable {
       '--health',
       `127.0.0.1:${healthPort}`,
     ];
-    const running = await startAsPid1(
+    const startIt = options.as === 'subreaper' ? start : startAsPid1;
+    const running = await startIt(
       [
         baton,
         'run',
@@ -89,9 +101,16 @@ export class Service implements AsyncDisposable {
         join(directory, 'store'),
         ...(options.flags ?? []),
         '--',
-        ...build.command,
+        ...(options.command?.(build.command) ?? build.command),
       ],
-      { env: { BATON_NODE: process.execPath, ...build.environment, ...options.environment } },
+      {
+        env: {
+          BATON_NODE: process.execPath,
+          [MARK]: directory,
+          ...build.environment,
+          ...options.environment,
+        },
+      },
     );
     return new Service({ app, directory, port, healthPort, running, build });
   }
@@ -108,6 +127,25 @@ export class Service implements AsyncDisposable {
     return startLoad({ port: this.port, timeoutMs: 30_000, ...options });
   }
 
+  /** Probes `path` of the health endpoint again and again, each time on a new connection; whatever is not 200 has failed. */
+  probe(path: '/livez' | '/readyz'): Load {
+    return startLoad({
+      port: this.healthPort,
+      path,
+      mode: 'per-request',
+      connections: 1,
+      timeoutMs: 30_000,
+      check: () => null,
+    });
+  }
+
+  /** One request that takes `ms`; `begun` once the head of its answer is there. */
+  slow(ms: number): { begun: Promise<Head>; result: Promise<Result> } {
+    const { promise: begun, resolve: onHead } = Promise.withResolvers<Head>();
+    const connection = new Connection({ port: this.port }, sampleBody);
+    return { begun, result: connection.request(`/slow?ms=${ms}`, { close: true, onHead }) };
+  }
+
   /** Runs the native client inside the container's namespaces, as `docker exec` would. */
   async baton(...args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
     const namespaces = ['--target', String(this.running.pid), '--pid', '--mount'];
@@ -122,8 +160,18 @@ export class Service implements AsyncDisposable {
     return httpGet(this.healthPort, path);
   }
 
-  async status(): Promise<Record<string, unknown> & { history: LogLine[]; active: { generation: number } }> {
+  async status(): Promise<Status> {
     return JSON.parse((await this.health('/status')).body);
+  }
+
+  /** Asks until the status is as wanted: pages are published at each change, but announced to nobody. */
+  async until(wanted: (status: Status) => boolean): Promise<Status> {
+    for (;;) {
+      const { status, body } = await this.health('/status');
+      const now: Status | null = status === 200 ? JSON.parse(body) : null;
+      if (now && wanted(now)) return now;
+      await pause(5);
+    }
   }
 
   /** Everything that Baton has logged so far, its plain lines left out. */
@@ -158,15 +206,31 @@ export class Service implements AsyncDisposable {
     return this.#child((command) => command.includes('health-responder'));
   }
 
-  /** Processes of the container, by their pids as seen from here. */
-  async pids(): Promise<number[]> {
-    const inside = `NSpid:\t`;
+  /** A process of the service by its pid in there (`X-Pid`, the status), as seen from here. */
+  async hostPid(inside: number): Promise<number> {
+    const namespace = await readlink(`/proc/${this.running.pid}/ns/pid`);
+    for (const pid of await processIds()) {
+      if ((await readlink(`/proc/${pid}/ns/pid`).catch(() => null)) !== namespace) continue;
+      const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+      if (/^NSpid:.*?(\d+)$/m.exec(status)?.[1] === String(inside)) return pid;
+    }
+    throw new Error(`no process ${inside} in the service's namespace`);
+  }
+
+  /** What the active generation runs: its main processes, as seen from here. */
+  async mainPids(): Promise<number[]> {
+    const { active } = await this.status();
+    return Promise.all(
+      (active?.processes ?? []).flatMap(({ pid }) => (pid === null ? [] : this.hostPid(pid))),
+    );
+  }
+
+  /** Every process that has to do with this service, in whatever session, told by the environment it inherited. */
+  async leftovers(): Promise<number[]> {
     const found: number[] = [];
-    const namespace = await readNamespace(this.running.pid);
-    for (const name of await readdir('/proc')) {
-      if (!/^\d+$/.test(name) || (await readNamespace(Number(name))) !== namespace) continue;
-      const status = await readFile(`/proc/${name}/status`, 'utf8').catch(() => '');
-      if (status.includes(inside)) found.push(Number(name));
+    for (const pid of await processIds()) {
+      const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
+      if (environment.includes(`${MARK}=${this.directory}\0`)) found.push(pid);
     }
     return found;
   }
@@ -180,7 +244,7 @@ export class Service implements AsyncDisposable {
         if (matches(command.replaceAll('\0', ' '))) return Number(child);
       }
       // PID 1 starts it again after a pause of its own.
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await pause(5);
     }
   }
 
@@ -219,7 +283,6 @@ export function httpGet(port: number, path: string): Promise<Answer> {
   });
 }
 
-async function readNamespace(pid: number): Promise<string> {
-  const { readlink } = await import('node:fs/promises');
-  return readlink(`/proc/${pid}/ns/pid`).catch(() => '');
+async function processIds(): Promise<number[]> {
+  return (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
 }
