@@ -2,7 +2,6 @@
 
 import { Socket } from 'node:net';
 import { encodeFrame, FrameDecoder } from './frames.ts';
-import type { Scope } from './handover/state.ts';
 
 /** Where PID 1 puts the two descriptors of the agent. */
 export const WIRE_FD = 3;
@@ -42,6 +41,9 @@ export interface Inventory {
   /** What the agent before had kept; empty at the first start. */
   readonly kept: string;
 }
+
+/** Whom a signal goes to: the main process, or its whole process group. */
+export type Scope = 'process' | 'group';
 
 export interface SpawnRequest {
   readonly key: string;

@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { Artifact } from '../handover/state.ts';
+import type { Artifact } from './artifact.ts';
 import { digestScan } from './digest.ts';
 import { ChangedMeanwhile, sentence } from './errors.ts';
 import { inspectProgram } from './inspect.ts';

@@ -1,6 +1,8 @@
 /** A new agent takes over: what PID 1 has is compared with what the last agent thought it had. */
+
+import type { Artifact } from '../artifact/artifact.ts';
 import { askAgain, askToStop, partsOf, spawn } from './process.ts';
-import type { Artifact, EventOf, Generation, Process, State } from './state.ts';
+import type { EventOf, Generation, Process, State } from './state.ts';
 import { generations, processes, replace, set, type Turn } from './turn.ts';
 
 type Listed = EventOf<'attached'>['processes'];

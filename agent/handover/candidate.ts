@@ -1,7 +1,9 @@
 /** The candidate: started beside the active generation, and then promoted or abandoned. */
+
+import type { Artifact } from '../artifact/artifact.ts';
 import { conclude } from './outcome.ts';
 import { askToStop, spawn } from './process.ts';
-import type { Artifact, EventOf, Generation, Process, Result, State, Trigger } from './state.ts';
+import type { EventOf, Generation, Process, Result, State, Trigger } from './state.ts';
 import { set, type Turn, update } from './turn.ts';
 
 /** The artifact is there: start it, unless that is what runs or starts already. */

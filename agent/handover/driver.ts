@@ -4,9 +4,10 @@
  */
 
 import { constants } from 'node:os';
+import type { Artifact } from '../artifact/artifact.ts';
 import type { Probe } from '../readiness/index.ts';
 import { project, step } from './machine.ts';
-import type { Artifact, Effect, Event, Outcome, Policy, Projection, State, Trigger } from './state.ts';
+import type { Effect, Event, Outcome, Policy, Projection, State, Trigger } from './state.ts';
 
 type EffectOf<Type extends Effect['type']> = Extract<Effect, { type: Type }>;
 

@@ -1,6 +1,8 @@
 /** The life of one process: asked for, watched until it is ready, asked to stop, killed. */
+
+import type { Scope } from '../init.ts';
 import { SIGKILL } from './exit.ts';
-import type { Generation, Process, Scope } from './state.ts';
+import type { Generation, Process } from './state.ts';
 import { forget, set, type Turn, update } from './turn.ts';
 
 /** Asks for a new process; the caller puts it in its place. */

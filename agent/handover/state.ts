@@ -3,15 +3,8 @@
 /* All of it is plain JSON. Times are CLOCK_MONOTONIC in milliseconds (clock_gettime(2)): one clock for the container's
  * whole life, whichever agent reads it. */
 
-/** What is to run, resolved once per generation; made by `artifact/`. */
-export interface Artifact {
-  /** Digest over the program and everything watched, hex: two artifacts with the same digest are the same. */
-  readonly digest: string;
-  /** The file that is executed: a private snapshot, or the program itself where it is not watched. */
-  readonly path: string;
-  /** The program's own path, fully resolved, for people. */
-  readonly source: string;
-}
+import type { Artifact } from '../artifact/artifact.ts';
+import type { Scope } from '../init.ts';
 
 export interface Policy {
   /** Identical processes per generation, 1..32. */
@@ -34,8 +27,6 @@ export interface Policy {
   /** How many old generations may drain at once before a further handover waits, at least 1. */
   readonly maxDraining: number;
 }
-
-export type Scope = 'process' | 'group';
 
 /** `spawning` until PID 1 answers; `running` is not ready yet; `exited`: the main process is reaped, others of its
  * group may live on. */

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import type { Method, Target } from './index.ts';
+import type { Method, Target } from './method.ts';
 
 /**
  * Ready once, for every inherited listener, some process of the tree accepts on it. `baton look` finds out
@@ -28,7 +28,11 @@ export const accepting: Method = async (_, target, signal, see) => {
   );
   const [code, killedBy]: (number | NodeJS.Signals | null)[] = await closed;
   if (code === 0) return;
-  if (code === 3) throw new Error(`pid ${pid} is gone`);
+  if (code === 3) {
+    // PID 1 tells how it ended, which ends this probe too; an error of ours would only come first and say less.
+    see(`pid ${pid} is gone`);
+    await once(signal, 'abort');
+  }
   throw new Error(complaint || `${target.binary} look ended with ${killedBy ?? code}`);
 };
 

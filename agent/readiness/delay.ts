@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import type { Method } from './index.ts';
+import type { Method } from './method.ts';
 
 /** Ready after `ms` milliseconds, whatever the process does: for programs that offer no proof at all. */
 export const delay: Method<{ readonly ms: number }> = async ({ ms }, target, signal, see) => {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
-import type { Method, Target } from './index.ts';
+import type { Method, Target } from './method.ts';
 
 const FIRST_PAUSE = 200;
 const LONGEST_PAUSE = 1000;

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { setTimeout } from 'node:timers/promises';
-import type { Method } from './index.ts';
+import type { Method } from './method.ts';
 
 const TRY_TIMEOUT = 1000;
 const FIRST_PAUSE = 50;

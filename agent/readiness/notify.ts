@@ -1,4 +1,4 @@
-import type { Method } from './index.ts';
+import type { Method } from './method.ts';
 
 /**
  * Ready once the process says READY=1. A datagram is newline-separated assignments (sd_notify(3)); STATUS= is

@@ -74,13 +74,21 @@ test('an abort ends the look', async () => {
   await vi.waitFor(() => expect(() => process.kill(pid, 0)).toThrow('ESRCH'));
 });
 
+test('a process that has ended is left to PID 1, which tells how', async () => {
+  using socket = await listen();
+  const stop = new AbortController();
+  const { ready, lastSeen } = probe(accepting, target(2 ** 30, [socket]), stop.signal);
+  await vi.waitUntil(() => lastSeen() === 'pid 1073741824 is gone');
+  stop.abort();
+  await expect(ready).rejects.toThrow(/^pid 1073741824 is gone$/);
+});
+
 test('definite failures', async () => {
   using socket = await listen();
   const { signal } = new AbortController();
   const failure = (of: Target) => expect(probe(accepting, of, signal).ready).rejects;
 
   await failure(target(process.pid, [])).toThrow('nothing is listened on, so nobody can be seen accepting');
-  await failure(target(2 ** 30, [socket])).toThrow(/^pid 1073741824 is gone$/);
   await failure(target(process.pid, [socket], { binary: '/nowhere' })).toThrow(
     /^\/nowhere look cannot be run.*ENOENT$/,
   );

@@ -4,16 +4,9 @@
  * picks, and holds every step against the rules.
  */
 import { isDeepStrictEqual } from 'node:util';
+import type { Artifact } from '../../../agent/artifact/artifact.ts';
 import { initialState, step } from '../../../agent/handover/machine.ts';
-import type {
-  Artifact,
-  Effect,
-  Event,
-  Outcome,
-  Policy,
-  State,
-  Trigger,
-} from '../../../agent/handover/state.ts';
+import type { Effect, Event, Outcome, Policy, State, Trigger } from '../../../agent/handover/state.ts';
 import { Rules } from './rules.ts';
 
 export type EffectOf<T extends Effect['type']> = Extract<Effect, { readonly type: T }>;
