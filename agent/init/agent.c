@@ -18,10 +18,14 @@ enum {
     PINGS_MISSED = 5,
     /* Before it attaches Node is still starting: long in a container throttled to a tenth of a CPU. */
     BOOT_PERIODS = 120,
-    ANSWER_ROOM = 256 * 1024, /* more than the answer to `list` can be */
+
+    /* Every answer has its room in agent_out, whatever waits there. The late ones to `spawn`, of all processes at once: */
+    SPAWN_ROOM = 160 * 1024,
+    /* and those to a request, of which the one to `list` is the longest (64 KiB kept, 256 processes, 64 listeners). */
+    ANSWER_ROOM = SPAWN_ROOM + 160 * 1024,
 };
 
-static char in_memory[FRAME_HEADER + FRAME_MAX], out_memory[2 * ANSWER_ROOM];
+static char in_memory[FRAME_HEADER + FRAME_MAX], out_memory[ANSWER_ROOM + EVENTS_SIZE];
 static struct reader in = {.memory = in_memory, .capacity = sizeof in_memory};
 struct buffer agent_out = {.memory = out_memory, .capacity = sizeof out_memory};
 
@@ -32,6 +36,8 @@ static int pages_fd;
 static pid_t agent;
 static int wire = -1;
 static bool attached, ever_attached;
+static unsigned long losses;
+static bool halted; /* frames were left in `in` for lack of room for their answers */
 static int64_t detached_since, started, start_at, period_ends;
 static int backoff = BACKOFF_FIRST_MS;
 /* Silence is counted in periods that this process saw pass, not in time: after the whole container was paused, or the machine stood
@@ -75,6 +81,7 @@ static void start(int64_t now)
     silent_periods = 0;
     period_ends = now + PING_PERIOD_MS;
     in.start = in.end = in.skip = 0;
+    halted = false;
     agent_out.start = agent_out.end = 0;
     events_rewind();
 }
@@ -94,9 +101,16 @@ static void detach(void)
         return;
     close(wire);
     wire = -1;
-    if (attached)
+    if (attached) {
         detached_since = now_ms();
+        losses++;
+    }
     attached = false;
+}
+
+static bool answers_have_room(void)
+{
+    return buffer_room(&agent_out) >= ANSWER_ROOM;
 }
 
 bool agent_poll(struct pollfd *poll)
@@ -104,7 +118,7 @@ bool agent_poll(struct pollfd *poll)
     if (wire < 0)
         return false;
     *poll = (struct pollfd){.fd = wire};
-    if (buffer_room(&agent_out) > ANSWER_ROOM)
+    if (answers_have_room())
         poll->events |= POLLIN;
     if (!buffer_empty(&agent_out))
         poll->events |= POLLOUT;
@@ -118,28 +132,39 @@ static void lose_wire(void)
     kill(agent, SIGKILL);
 }
 
-void agent_receive(void)
+bool agent_receive(void)
 {
-    if (wire < 0 || buffer_room(&agent_out) <= ANSWER_ROOM)
-        return;
+    if (wire < 0 || !answers_have_room())
+        return false;
     ssize_t n = frame_fill(&in, wire);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
         lose_wire();
+    return n > 0;
+}
+
+enum frame_status agent_next(struct fields *fields)
+{
+    halted = wire >= 0 && !answers_have_room();
+    return wire < 0 || halted ? FRAME_NONE : frame_next(&in, fields);
+}
+
+bool agent_has_backlog(void)
+{
+    return wire >= 0 && halted && answers_have_room();
+}
+
+void agent_tell(void)
+{
+    events_deliver(&agent_out, SPAWN_ROOM);
 }
 
 void agent_flush(void)
 {
     if (attached)
-        events_deliver(&agent_out);
+        agent_tell();
+    /* A peer that does not read any more is lost in agent_receive, once all is read that it still said. */
     if (wire >= 0 && !buffer_drain(&agent_out, wire))
-        lose_wire();
-}
-
-enum frame_status agent_next(struct fields *fields)
-{
-    if (wire < 0 || buffer_room(&agent_out) <= ANSWER_ROOM)
-        return FRAME_NONE;
-    return frame_next(&in, fields);
+        agent_out.start = agent_out.end = 0;
 }
 
 void agent_attached(void)
@@ -156,6 +181,16 @@ bool agent_is_attached(void)
 int64_t agent_detached_since(void)
 {
     return detached_since;
+}
+
+unsigned long agent_losses(void)
+{
+    return losses;
+}
+
+pid_t agent_pid(void)
+{
+    return agent;
 }
 
 void agent_pinged(void)

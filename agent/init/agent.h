@@ -15,18 +15,30 @@ extern struct buffer agent_out;
 /* Fills `poll`; false while there is no wire. */
 bool agent_poll(struct pollfd *poll);
 
-/* Reads what is there; sends what the socket takes, events included once it is attached. */
-void agent_receive(void);
-void agent_flush(void);
+/* Reads what is there; true when that was something. */
+bool agent_receive(void);
 
 /* The next frame it sent; FRAME_NONE also while its answers are not taken. */
 enum frame_status agent_next(struct fields *fields);
+
+/* True when frames that were read can be taken now, which no poll would tell. */
+bool agent_has_backlog(void);
+
+/* Puts the events it has not been told of into agent_out, as far as there is room. */
+void agent_tell(void);
+
+/* Sends what the socket takes, events included once it is attached. */
+void agent_flush(void);
 
 /* It said `attach`: events flow. */
 void agent_attached(void);
 bool agent_is_attached(void);
 /* Since when there is no attached agent (ms, CLOCK_MONOTONIC). */
 int64_t agent_detached_since(void);
+/* How many attached agents were lost so far. */
+unsigned long agent_losses(void);
+/* Its process, 0 when there is none. */
+pid_t agent_pid(void);
 
 /* It said `ping`. */
 void agent_pinged(void);

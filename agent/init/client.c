@@ -11,10 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 64 };
+enum { EXIT_USAGE = 64, EXIT_BUSY = 75 }; /* EX_USAGE, EX_TEMPFAIL */
 
 /* A question about a page is answered by PID 1 at once; everything else waits for the agent. */
 static const struct verb {
@@ -109,7 +110,7 @@ static int parse(const struct verb *verb, char **argv, struct options *options)
     return -1;
 }
 
-static int connect_to(const char *path)
+static int connect_to(const char *path, long timeout_ms)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     bool file = path && *path;
@@ -124,6 +125,10 @@ static int connect_to(const char *path)
     if (!file)
         at.sun_path[0] = 0;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    /* For connect too, which waits while the queue is full (unix(7)); a timeout of 0 is none (socket(7)). */
+    struct timeval timeout = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
     if (fd >= 0 && connect(fd, (struct sockaddr *)&at, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length))) {
         int error = errno;
         close(fd);
@@ -147,7 +152,8 @@ static bool send_request(int fd, const struct verb *verb, const struct options *
         if (!options->wait)
             frame_text(&out, "no-wait");
     }
-    return frame_close(&out) && buffer_drain(&out, fd) && buffer_empty(&out);
+    /* Baton may have answered and closed before it was asked: busy, or not allowed. */
+    return frame_close(&out) && ((buffer_drain(&out, fd) && buffer_empty(&out)) || errno == EPIPE);
 }
 
 static void print_json_text(const char *text)
@@ -180,6 +186,12 @@ static int report(const struct verb *verb, const struct options *options, long c
     return fflush(stdout) ? 1 : exit_code;
 }
 
+static int timed_out(const struct verb *verb, const struct options *options)
+{
+    say("%s: no answer within %ld ms", verb->name, options->timeout_ms);
+    return EXIT_BUSY;
+}
+
 /* The answer, or an exit code with its reason said. */
 static int await(int fd, const struct verb *verb, const struct options *options)
 {
@@ -199,10 +211,8 @@ static int await(int fd, const struct verb *verb, const struct options *options)
                 return report(verb, options, code, text);
         }
         int64_t left = deadline ? deadline - now_ms() : -1;
-        if (deadline && left <= 0) {
-            say("%s: no answer within %ld ms", verb->name, options->timeout_ms);
-            return 75;
-        }
+        if (deadline && left <= 0)
+            return timed_out(verb, options);
         struct pollfd readable = {.fd = fd, .events = POLLIN};
         if (poll(&readable, 1, (int)left) > 0 && frame_fill(&in, fd) <= 0) {
             say("%s: Baton closed the connection", verb->name);
@@ -223,7 +233,9 @@ int client_main(int argc, char **argv)
     int code = parse(verb, argv, &options);
     if (code >= 0)
         return code;
-    int fd = connect_to(options.socket);
+    int fd = connect_to(options.socket, options.timeout_ms);
+    if (fd < 0 && errno == EAGAIN)
+        return timed_out(verb, &options);
     if (fd < 0) {
         say("%s: no Baton answers at %s: %s", verb->name,
             options.socket && *options.socket ? options.socket : control_default_address(), errno_name(errno));

@@ -14,6 +14,7 @@ enum {
     REQUEST_MAX = 8 * 1024,
     REPLY_MAX = PAGES_SLOT_SIZE + 1024, /* a whole page and its frame */
     REQUEST_TIMEOUT_MS = 5000,
+    NO_DESCRIPTOR_PAUSE_MS = 100,
 };
 
 /* Exit codes for the client (sysexits.h). */
@@ -36,7 +37,7 @@ struct connection {
 static int listener = -1;
 static const void *pages;
 static struct connection connections[CONTROL_CONNECTIONS];
-static bool initialised;
+static int64_t accept_at; /* not before; 0: now */
 
 const char *control_default_address(void)
 {
@@ -89,6 +90,8 @@ bool control_open(const char *path, const char **why)
 void control_set_pages(const void *mapped)
 {
     pages = mapped;
+    for (size_t i = 0; i < CONTROL_CONNECTIONS; i++)
+        connections[i].fd = -1;
 }
 
 static void release(struct connection *connection)
@@ -201,17 +204,17 @@ static void take_request(struct connection *connection)
 
 static void serve(struct connection *connection)
 {
-    char byte;
+    char ignored[256];
 
-    if (connection->deadline && !connection->answered && !connection->request) {
+    if (connection->deadline && !connection->answered) {
         ssize_t n = frame_fill(&connection->in, connection->fd);
         if (n == 0 || (n < 0 && errno != EAGAIN)) {
             release(connection);
             return;
         }
         take_request(connection);
-    } else if (recv(connection->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0) {
-        release(connection); /* whoever asked has left */
+    } else if (recv(connection->fd, ignored, sizeof ignored, MSG_DONTWAIT) == 0) {
+        release(connection); /* whoever asked has left; what was asked for is done all the same */
         return;
     }
     if (!buffer_drain(&connection->out, connection->fd) ||
@@ -223,12 +226,7 @@ size_t control_polls(struct pollfd *polls)
 {
     size_t count = 0;
 
-    if (!initialised) {
-        for (size_t i = 0; i < CONTROL_CONNECTIONS; i++)
-            connections[i].fd = -1;
-        initialised = true;
-    }
-    if (listener >= 0)
+    if (listener >= 0 && !accept_at)
         polls[count++] = (struct pollfd){.fd = listener, .events = POLLIN};
     for (size_t i = 0; i < CONTROL_CONNECTIONS; i++)
         if (connections[i].fd >= 0)
@@ -242,8 +240,11 @@ void control_serve(void)
 {
     int fd;
 
-    while (listener >= 0 && (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+    while (listener >= 0 && !accept_at && (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
         accept_one(fd);
+    /* Without a free descriptor the connection stays in the queue, where poll would report it again and again. */
+    if (listener >= 0 && !accept_at && (errno == EMFILE || errno == ENFILE))
+        accept_at = now_ms() + NO_DESCRIPTOR_PAUSE_MS;
     for (size_t i = 0; i < CONTROL_CONNECTIONS; i++)
         if (connections[i].fd >= 0)
             serve(&connections[i]);
@@ -251,7 +252,9 @@ void control_serve(void)
 
 int64_t control_expire(int64_t now)
 {
-    int64_t next = 0;
+    if (accept_at <= now)
+        accept_at = 0;
+    int64_t next = accept_at;
 
     for (size_t i = 0; i < CONTROL_CONNECTIONS; i++) {
         struct connection *connection = &connections[i];
@@ -272,6 +275,7 @@ bool control_reply(uint64_t request, bool last, const char *code, const char *te
         if (connection->fd < 0 || !connection->request || connection->request != request)
             continue;
         if (last) {
+            connection->request = 0;
             answer_text(connection, code, text);
         } else {
             frame_open(&connection->out, "more");

@@ -16,7 +16,7 @@ const char *control_default_address(void);
 /* Opens (or moves) it: a path of a socket file (0600), or NULL or "" for the default address. False with errno; *why says more. */
 bool control_open(const char *path, const char **why);
 
-/* `pages` answers `page PATH`. */
+/* The first call: `pages` answers `page PATH`. */
 void control_set_pages(const void *pages);
 
 /* The descriptors to wait for; at most CONTROL_POLLS. Returns how many. */

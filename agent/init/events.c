@@ -2,10 +2,12 @@
 
 #include <string.h>
 
+enum { FROM_KERNEL = 0x80 };
+
 struct record {
     uint64_t seq;
-    uint32_t size;   /* of the frame that follows, its length field included */
-    uint8_t signal;  /* its number, 0 for other events */
+    uint32_t size;  /* of the frame that follows, its length field included */
+    uint8_t signal; /* its number, with FROM_KERNEL where it is; 0 for other events */
     bool delivered;
 };
 
@@ -28,23 +30,21 @@ static struct record *record_at(size_t offset)
 
 struct buffer *event_open(const char *verb)
 {
-    size_t offset = used + sizeof(struct record);
-    opened = (struct buffer){.memory = arena + offset, .capacity = offset < EVENTS_SIZE ? EVENTS_SIZE - offset : 0};
+    size_t offset = used + sizeof(struct record) < EVENTS_SIZE ? used + sizeof(struct record) : EVENTS_SIZE;
+    opened = (struct buffer){.memory = arena + offset, .capacity = EVENTS_SIZE - offset};
     frame_open(&opened, verb);
     frame_number(&opened, (long long)last_seq + 1);
     return &opened;
 }
 
-static uint64_t close_record(enum event_class class, int signal)
+static uint64_t close_record(enum event_class class, uint8_t signal)
 {
     size_t limit = class == EVENT_VITAL ? EVENTS_SIZE : EVENTS_SIZE - EVENTS_RESERVE;
     bool complete = frame_close(&opened);
-    struct record head = {.seq = last_seq + 1, .size = (uint32_t)opened.end, .signal = (uint8_t)signal};
+    struct record head = {.seq = last_seq + 1, .size = (uint32_t)opened.end, .signal = signal};
 
-    if (!complete || used + record_size(&head) > limit) {
-        dropped++;
+    if (!complete || used + record_size(&head) > limit)
         return 0;
-    }
     *record_at(used) = head;
     used += record_size(&head);
     return last_seq = head.seq;
@@ -52,39 +52,36 @@ static uint64_t close_record(enum event_class class, int signal)
 
 uint64_t event_close(enum event_class class)
 {
-    return close_record(class, 0);
+    uint64_t seq = close_record(class, 0);
+    if (!seq && class == EVENT_DROPPABLE)
+        dropped++;
+    return seq;
 }
 
 uint64_t event_signal(int number, bool from_kernel, pid_t pid, uid_t uid)
 {
+    uint8_t signal = (uint8_t)(number | (from_kernel ? FROM_KERNEL : 0));
+    bool scarce = used > EVENTS_SIZE - EVENTS_RESERVE;
+
     for (size_t at = 0; at < used; at += record_size(record_at(at)))
-        if (record_at(at)->signal == number && !record_at(at)->delivered)
+        if (record_at(at)->signal == signal && (scarce || !record_at(at)->delivered))
             return record_at(at)->seq;
     struct buffer *event = event_open("signal");
     frame_number(event, number);
     frame_text(event, from_kernel ? "kernel" : "user");
     frame_number(event, pid);
     frame_number(event, uid);
-    return close_record(EVENT_VITAL, number);
-}
-
-/* Where it is in the arena; `used` when it is not there. */
-static size_t find(uint64_t seq)
-{
-    size_t at = 0;
-    while (at < used && record_at(at)->seq != seq)
-        at += record_size(record_at(at));
-    return at;
-}
-
-bool event_waits(uint64_t seq)
-{
-    return find(seq) < used;
+    uint64_t seq = close_record(EVENT_VITAL, signal);
+    if (!seq)
+        dropped++;
+    return seq;
 }
 
 bool event_done(uint64_t seq)
 {
-    size_t at = find(seq);
+    size_t at = 0;
+    while (at < used && record_at(at)->seq != seq)
+        at += record_size(record_at(at));
     if (at == used)
         return false;
     size_t size = record_size(record_at(at));
@@ -93,13 +90,13 @@ bool event_done(uint64_t seq)
     return true;
 }
 
-void events_deliver(struct buffer *out)
+void events_deliver(struct buffer *out, size_t spare)
 {
     for (size_t at = 0; at < used; at += record_size(record_at(at))) {
         struct record *record = record_at(at);
         if (record->delivered)
             continue;
-        if (!buffer_append(out, record + 1, record->size))
+        if (buffer_room(out) < spare + record->size || !buffer_append(out, record + 1, record->size))
             return;
         record->delivered = true;
     }

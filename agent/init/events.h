@@ -7,32 +7,31 @@
 
 enum {
     EVENTS_SIZE = 256 * 1024,
-    /* Kept free for signals and exits, which may not be lost: room for both events of every process. */
+    /* Kept free for signals and ends of processes, which are of more weight than all else. */
     EVENTS_RESERVE = 64 * 1024,
 };
 
-/* How much of the arena an event may take. */
+/* How much of the arena an event may take: all of it, or all but the reserve. */
 enum event_class { EVENT_VITAL, EVENT_DROPPABLE };
 
 /* Opens an event of this verb with the next sequence number as its first field; add the other fields with frame_…,
  * then event_close. */
 struct buffer *event_open(const char *verb);
 
-/* The sequence number, or 0 when there was no room: the event is dropped and counted. */
+/* The sequence number, or 0 when there was no room. A droppable event is then dropped and counted; a vital one is for the
+ * caller to bring again. */
 uint64_t event_close(enum event_class class);
 
-/* The event of a signal. One that waits and that no agent has seen yet stands for a second of the same number too
- * (signal(7): standard signals do not queue); its number is then returned again. */
+/* The event of a signal. One that waits and that no agent has seen yet stands for a second of the same number and origin
+ * too (signal(7): standard signals do not queue), and once room is scarce also one that was seen and is not done;
+ * its number is then returned again. */
 uint64_t event_signal(int number, bool from_kernel, pid_t pid, uid_t uid);
 
 /* Forgets an event; false when there is none of this number. */
 bool event_done(uint64_t seq);
 
-/* True while it was not `done`. */
-bool event_waits(uint64_t seq);
-
-/* Copies what was not delivered yet, oldest first, as far as `out` has room. */
-void events_deliver(struct buffer *out);
+/* Copies what was not delivered yet, oldest first, as far as `out` has more than `spare` bytes of room. */
+void events_deliver(struct buffer *out, size_t spare);
 
 /* A new agent: everything is to be delivered again. */
 void events_rewind(void);

@@ -9,7 +9,7 @@
 
 enum { PAUSE_MS = 200 };
 
-static char asked[ADDRESS_TEXT_SIZE], opened[ADDRESS_TEXT_SIZE];
+static char asked[ADDRESS_TEXT_SIZE], opened[ADDRESS_TEXT_SIZE]; /* as asked for, normalised; with the port chosen */
 static int listener = -1, pages_fd = -1;
 static pid_t responder;
 static int64_t started, start_at;
@@ -55,15 +55,20 @@ bool health_open(const char *address, int pages, char *bound, size_t size, const
         snprintf(bound, size, "off");
         return true;
     }
-    if (listener < 0 || strcmp(asked, address)) {
+    struct address parsed;
+    char normal[ADDRESS_TEXT_SIZE];
+    if (!address_parse(address, &parsed, why))
+        return false;
+    address_format(&parsed, normal, sizeof normal);
+    if (listener < 0 || strcmp(asked, normal)) {
         char at[ADDRESS_TEXT_SIZE];
-        int fd = socket_open(address, &(struct socket_options){.backlog = 128}, at, sizeof at, why);
+        int fd = socket_open(normal, &(struct socket_options){.backlog = 128}, at, sizeof at, why);
         if (fd < 0)
             return false;
         stop();
         listener = fd;
         pages_fd = pages;
-        snprintf(asked, sizeof asked, "%s", address);
+        memcpy(asked, normal, sizeof asked);
         memcpy(opened, at, sizeof opened);
         start(now_ms());
     }

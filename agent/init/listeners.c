@@ -20,14 +20,24 @@ static struct listener *refuse(int error, const char *text, const char **why)
     return NULL;
 }
 
+/* It becomes part of LISTEN_FDNAMES, whose separator is ':' (sd_listen_fds(3)), and of `spawn`, whose is ','. */
+static bool is_name(const char *name)
+{
+    size_t length = 0;
+
+    for (; name[length]; length++)
+        if (name[length] < ' ' || name[length] > '~' || name[length] == ':' || name[length] == ',')
+            return false;
+    return length && length < NAME_SIZE;
+}
+
 struct listener *listener_open(const char *name, const char *address, int backlog, const char **why)
 {
     struct listener *listener = listener_find(name);
     if (listener)
         return strcmp(listener->asked, address) ? refuse(EEXIST, "another address is held under this name", why) : listener;
-    /* The name becomes part of LISTEN_FDNAMES, whose separator is ':'. */
-    if (!*name || strlen(name) >= NAME_SIZE || strchr(name, ':'))
-        return refuse(EINVAL, "a name has 1 to 64 characters and no colon", why);
+    if (!is_name(name))
+        return refuse(EINVAL, "a name has 1 to 64 printable ASCII characters, no colon and no comma", why);
     if (strlen(address) >= ADDRESS_TEXT_SIZE)
         return refuse(ENAMETOOLONG, "the address is too long", why);
     for (listener = listeners; listener < listeners + LISTENERS_MAX && *listener->name;)

@@ -48,29 +48,25 @@ bool notify_check(char *payload, size_t size)
 
 bool notify_receive(int fd, struct notification *notification)
 {
-    for (;;) {
-        union {
-            char bytes[CMSG_SPACE(sizeof(struct ucred))];
-            struct cmsghdr align;
-        } control;
-        struct iovec payload = {notification->payload, NOTIFY_MAX};
-        struct msghdr message = {.msg_iov = &payload,
-                                 .msg_iovlen = 1,
-                                 .msg_control = control.bytes,
-                                 .msg_controllen = sizeof control.bytes};
-        /* There is room for the credentials alone: descriptors that come along are closed by the kernel (unix(7)). */
-        ssize_t n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return false;
-        struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-        if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_CREDENTIALS ||
-            (message.msg_flags & MSG_TRUNC) || !notify_check(notification->payload, (size_t)n))
-            continue;
-        struct ucred sender;
+    union {
+        char bytes[CMSG_SPACE(sizeof(struct ucred))];
+        struct cmsghdr align;
+    } control;
+    struct iovec payload = {notification->payload, NOTIFY_MAX};
+    struct msghdr message = {.msg_iov = &payload,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof control.bytes};
+    struct ucred sender = {0};
+
+    /* There is room for the credentials alone: descriptors that come along are closed by the kernel (unix(7)). */
+    ssize_t n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+    if (n < 0)
+        return false;
+    const struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_CREDENTIALS &&
+        !(message.msg_flags & MSG_TRUNC) && notify_check(notification->payload, (size_t)n))
         memcpy(&sender, CMSG_DATA(head), sizeof sender);
-        notification->sender = sender.pid;
-        return true;
-    }
+    notification->sender = sender.pid;
+    return true;
 }

@@ -16,7 +16,8 @@ struct notification {
  * form that NOTIFY_SOCKET has ("@…"), is written to `address`. -1 with errno. */
 int notify_open(char *address, size_t size);
 
-/* Receives one; false when none waits. Datagrams that are not text are consumed and passed over. */
+/* Receives one; false when none waits. The sender is 0 where there is nothing to take from it: what is not as
+ * sd_notify(3) has it, or comes from another PID namespace. */
 bool notify_receive(int fd, struct notification *notification);
 
 /* Whether a payload is lines of KEY=VALUE as sd_notify(3) has them; ends it with NUL and cuts line breaks at its end.

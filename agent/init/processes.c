@@ -26,6 +26,8 @@ struct process *process_find(pid_t pid)
 
 struct process *process_of_session(pid_t pid)
 {
+    if (pid <= 0) /* 0 is a process of another PID namespace, and to getsid(2) ourselves */
+        return NULL;
     struct process *process = process_find(pid);
     return process ? process : process_find(getsid(pid));
 }

@@ -4,17 +4,18 @@
 
 #include "base.h"
 
-#include <sys/resource.h>
-
-enum { PROCESSES_MAX = 256, NAME_SIZE = 65 };
+enum { PROCESSES_MAX = 256, NAME_SIZE = 65, ID_SIZE = 24 };
 
 struct process {
     pid_t pid; /* 0: the slot is free */
     char name[NAME_SIZE];
-    char request[24];  /* the id of the spawn request while exec is still to be heard of, else empty */
+    char request[ID_SIZE]; /* the id of the spawn request while exec is still to be heard of, else empty */
     int exec_fd;       /* where the exec error comes from, or -1 */
     bool exited;       /* the main process is reaped; others of its group may live */
+    bool told;         /* its exit is among the events */
     int status;        /* of wait(2), once exited */
+    int64_t user_time, system_time; /* µs, once exited */
+    long max_rss;                   /* kB, once exited */
     int64_t started;   /* ms, CLOCK_MONOTONIC */
     int stop_signal;   /* for the stop that PID 1 makes without an agent */
     int64_t stop_timeout;

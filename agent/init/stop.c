@@ -16,9 +16,11 @@ void stop_begin(int64_t now)
     if (began)
         return;
     began = now;
-    for (size_t i = 0; i < PROCESSES_MAX; i++)
-        if (processes[i].pid)
-            process_kill(&processes[i], processes[i].stop_signal, processes[i].stop_group);
+    for (size_t i = 0; i < PROCESSES_MAX; i++) {
+        const struct process *process = &processes[i];
+        if (process->pid)
+            process_kill(process, process->stop_signal, process->stop_group || process->exited);
+    }
 }
 
 bool stop_begun(void)
@@ -37,6 +39,7 @@ int64_t stop_tick(int64_t now)
         int64_t due = began + process->stop_timeout;
         if (due <= now) {
             say("pid %d did not end within %lld ms: killing it", (int)process->pid, (long long)process->stop_timeout);
+            process_kill(process, SIGKILL, false); /* it has no group of its own until its setsid(2) */
             process_kill(process, SIGKILL, true);
             process->killed = true;
         } else if (!next || due < next)
@@ -47,9 +50,12 @@ int64_t stop_tick(int64_t now)
 
 bool stop_complete(void)
 {
-    for (size_t i = 0; i < PROCESSES_MAX; i++)
-        if (processes[i].pid)
+    for (size_t i = 0; i < PROCESSES_MAX; i++) {
+        const struct process *process = &processes[i];
+        /* Of a group that was killed a zombie may stay, whose parent left the group and does not reap it. */
+        if (process->pid && !(process->exited && (process->killed || process_gone(process))))
             return false;
+    }
     return true;
 }
 
@@ -66,7 +72,7 @@ static void kill_children(void)
     text[n > 0 ? n : 0] = 0;
     for (char *at = text, *end; *at; at = end) {
         long pid = strtol(at, &end, 10);
-        if (end == at)
+        if (end == at || *end != ' ') /* the last one may be cut, and would then be a stranger's number */
             return;
         if (pid > 1)
             kill((pid_t)pid, SIGKILL);

@@ -11,7 +11,7 @@ bool stop_begun(void);
 /* Kills those whose time is over; when the next one is due (ms, CLOCK_MONOTONIC; 0: none). */
 int64_t stop_tick(int64_t now);
 
-/* True when no process is left. */
+/* True when no process is left to wait for. */
 bool stop_complete(void);
 
 /* Kills and reaps whatever is left, descendants that hid in sessions of their own included. */

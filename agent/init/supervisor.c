@@ -21,51 +21,73 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
-    /* How long a stop waits for an agent to make it. */
+    /* How long a stop waits for an agent to make it, and how many agents it may cost. */
     AGENT_GRACE_MS = 2000,
+    STOP_AGENTS_MAX = 3,
     POLLS_MAX = 3 + CONTROL_POLLS + PROCESSES_MAX,
+    /* At most so much is taken in one round, so that no flood keeps the rest waiting. */
+    SIGNAL_READS_MAX = 64,
+    NOTIFICATIONS_MAX = 1024,
+    POLL_FAILED_MS = 10,
 };
 
 static int signal_fd, notify_fd = -1, pages_fd;
 static void *pages;
-/* The last stop signal that no agent has dealt with: its event, and when it came. */
-static uint64_t stop_event;
+/* When the first stop signal came, 0 before it, and how many agents had been lost then. A stop is never taken back: no
+ * configuration gives these signals another meaning. */
 static int64_t stop_since;
+static unsigned long stop_losses;
 /* How the program ended, for the exit code of a stop without an agent. */
 static int last_status;
 
+/* The terminal went away. */
+static bool is_hangup(const struct signalfd_siginfo *info)
+{
+    return info->ssi_signo == SIGHUP && info->ssi_code == SI_KERNEL;
+}
+
 static bool means_stop(const struct signalfd_siginfo *info)
 {
-    return info->ssi_signo == SIGTERM || info->ssi_signo == SIGINT || info->ssi_signo == SIGQUIT ||
-           (info->ssi_signo == SIGHUP && info->ssi_code == SI_KERNEL); /* the terminal went away */
+    return info->ssi_signo == SIGTERM || info->ssi_signo == SIGINT || info->ssi_signo == SIGQUIT || is_hangup(info);
+}
+
+static bool routed(int number)
+{
+    pid_t pids[PROCESSES_MAX];
+    bool sent = false;
+
+    for (size_t i = route_of(number, pids); i-- > 0;) {
+        const struct process *process = process_find(pids[i]);
+        if (process && process_kill(process, number, false))
+            sent = true;
+    }
+    return sent;
 }
 
 static void take_signal(const struct signalfd_siginfo *info)
 {
-    pid_t pids[PROCESSES_MAX];
     int number = (int)info->ssi_signo;
-    size_t count = route_of(number, pids);
 
-    for (size_t i = 0; i < count; i++) {
-        const struct process *process = process_find(pids[i]);
-        if (process)
-            process_kill(process, number, false);
-    }
-    if (count)
+    /* Ours, of a log line that could not be written, is no business of the program's. */
+    if ((number == SIGPIPE || number == SIGXFSZ) && (pid_t)info->ssi_pid == getpid())
         return;
-    uint64_t seq = event_signal(number, info->ssi_code == SI_KERNEL, (pid_t)info->ssi_pid, info->ssi_uid);
-    if (means_stop(info)) {
-        stop_event = seq;
+    if (!is_hangup(info) && routed(number))
+        return;
+    event_signal(number, info->ssi_code == SI_KERNEL, (pid_t)info->ssi_pid, info->ssi_uid);
+    if (means_stop(info) && !stop_since) {
         stop_since = now_ms();
+        stop_losses = agent_losses();
     }
 }
 
-static void post_exit(const struct process *process, const struct rusage *usage)
+static bool post_exit(const struct process *process)
 {
     int status = process->status;
     struct buffer *event = event_open("exit");
@@ -74,35 +96,99 @@ static void post_exit(const struct process *process, const struct rusage *usage)
     frame_text(event, process->name);
     frame_number(event, WIFEXITED(status) ? WEXITSTATUS(status) : 0);
     frame_number(event, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
-    frame_number(event, (long long)usage->ru_utime.tv_sec * 1000000 + usage->ru_utime.tv_usec);
-    frame_number(event, (long long)usage->ru_stime.tv_sec * 1000000 + usage->ru_stime.tv_usec);
-    frame_number(event, usage->ru_maxrss);
-    event_close(EVENT_VITAL);
+    frame_number(event, process->user_time);
+    frame_number(event, process->system_time);
+    frame_number(event, process->max_rss);
+    return event_close(EVENT_VITAL);
 }
 
-/* A group is empty once its last member is reaped, by whoever: looked at after each round of reaping. */
-static void free_gone(void)
+static bool post_gone(const struct process *process)
+{
+    struct buffer *event = event_open("gone");
+
+    frame_number(event, process->pid);
+    frame_text(event, process->name);
+    return event_close(EVENT_VITAL);
+}
+
+/* Makes events of the ends of processes as far as there is room for them; the table keeps the others. A group is empty
+ * once its last member is reaped, by whoever: it is looked at in each round. */
+static void tell_ends(void)
 {
     for (size_t i = 0; i < PROCESSES_MAX; i++) {
         struct process *process = &processes[i];
-        if (!process->pid || !process_gone(process))
+        if (!process->pid || !process->exited)
             continue;
-        struct buffer *event = event_open("gone");
-        frame_number(event, process->pid);
-        frame_text(event, process->name);
-        event_close(EVENT_VITAL);
-        process->pid = 0;
+        if (!process->told)
+            process->told = post_exit(process);
+        if (process->told && process_gone(process) && post_gone(process))
+            process->pid = 0;
     }
+}
+
+static void take_notifications(void)
+{
+    static struct notification notification;
+
+    for (int i = 0; i < NOTIFICATIONS_MAX && notify_fd >= 0 && notify_receive(notify_fd, &notification); i++) {
+        const struct process *process = process_of_session(notification.sender);
+        if (!process)
+            continue;
+        struct buffer *event = event_open("notify");
+        frame_number(event, process->pid);
+        frame_number(event, notification.sender);
+        frame_text(event, notification.payload);
+        event_close(EVENT_DROPPABLE);
+    }
+}
+
+static bool take_requests(void)
+{
+    struct fields request;
+    enum frame_status status;
+    bool received = agent_receive();
+
+    while ((status = agent_next(&request)) != FRAME_NONE) {
+        if (status == FRAME_READY)
+            verb_perform(&request);
+        else
+            verb_refuse_frame();
+    }
+    return received;
+}
+
+/* What the agent asked for before it died counts: `keep`, `done`, `exit`. Nobody reads the answers. */
+static void take_last_requests(void)
+{
+    do
+        agent_out.start = agent_out.end = 0;
+    while (take_requests());
+}
+
+static int64_t microseconds(struct timeval time)
+{
+    return (int64_t)time.tv_sec * 1000000 + time.tv_usec;
 }
 
 /* Returns the code to exit with, when there is nothing to go on for, or -1. */
 static int reap(void)
 {
-    struct rusage usage;
-    int status, verdict = -1;
+    int verdict = -1;
 
-    for (pid_t pid; (pid = wait4(-1, &status, WNOHANG, &usage)) > 0;) {
-        int code;
+    for (;;) {
+        siginfo_t dead = {0};
+        struct rusage usage;
+        int status, code;
+
+        if (waitid(P_ALL, 0, &dead, WEXITED | WNOHANG | WNOWAIT) || !dead.si_pid)
+            break;
+        /* Before its exit is told comes what it said, and while its pid still says whose word that was. */
+        pid_t pid = dead.si_pid;
+        take_notifications();
+        if (pid == agent_pid())
+            take_last_requests();
+        if (wait4(pid, &status, WNOHANG, &usage) != pid)
+            break;
         verb_context.reaped++;
         if (agent_reaped(pid, status, now_ms(), &code)) {
             verbs_agent_lost();
@@ -120,9 +206,10 @@ static int reap(void)
             continue;
         process->exited = true;
         process->status = last_status = status;
-        post_exit(process, &usage);
+        process->user_time = microseconds(usage.ru_utime);
+        process->system_time = microseconds(usage.ru_stime);
+        process->max_rss = usage.ru_maxrss;
     }
-    free_gone();
     return verdict;
 }
 
@@ -131,8 +218,9 @@ static int take_signals(void)
 {
     struct signalfd_siginfo infos[16];
     bool children = false;
+    ssize_t n;
 
-    for (ssize_t n; (n = read(signal_fd, infos, sizeof infos)) > 0;)
+    for (int reads = 0; reads < SIGNAL_READS_MAX && (n = read(signal_fd, infos, sizeof infos)) > 0; reads++)
         for (size_t i = 0; i < (size_t)n / sizeof *infos; i++) {
             if (infos[i].ssi_signo == SIGCHLD)
                 children = true;
@@ -142,50 +230,19 @@ static int take_signals(void)
     return children ? reap() : -1;
 }
 
-static void take_notifications(void)
-{
-    static struct notification notification;
-
-    while (notify_fd >= 0 && notify_receive(notify_fd, &notification)) {
-        const struct process *process = process_of_session(notification.sender);
-        if (!process)
-            continue;
-        struct buffer *event = event_open("notify");
-        frame_number(event, process->pid);
-        frame_number(event, notification.sender);
-        frame_text(event, notification.payload);
-        event_close(EVENT_DROPPABLE);
-    }
-}
-
-static void take_requests(void)
-{
-    struct fields request;
-    enum frame_status status;
-
-    agent_receive();
-    while ((status = agent_next(&request)) != FRAME_NONE) {
-        if (status == FRAME_READY)
-            verb_perform(&request);
-        else
-            verb_refuse_frame();
-    }
-}
-
-/* A stop signal that no agent takes up is carried out here. */
+/* A stop signal that no agent takes up is carried out here; when that is due (0: it is not). */
 static int64_t stop_without_agent(int64_t now)
 {
-    if (!event_waits(stop_event) || agent_is_attached())
+    if (!stop_since || stop_begun() || agent_is_attached())
         return 0;
     int64_t since = stop_since > agent_detached_since() ? stop_since : agent_detached_since();
-    if (now < since + AGENT_GRACE_MS)
+    /* Agents that attach and die, one after the other, perhaps of this very stop, do not put it off for ever. */
+    if (now < since + AGENT_GRACE_MS && agent_losses() - stop_losses < STOP_AGENTS_MAX)
         return since + AGENT_GRACE_MS;
-    if (!stop_begun()) {
-        say("no agent to make the stop: stopping the service without it");
-        pages_set_draining(pages);
-        agent_kill();
-        stop_begin(now);
-    }
+    say("no agent to make the stop: stopping the service without it");
+    pages_set_draining(pages);
+    agent_kill();
+    stop_begin(now);
     return 0;
 }
 
@@ -223,8 +280,12 @@ static void wait_until(int64_t due)
             polls[count++] = (struct pollfd){.fd = processes[i].exec_fd, .events = POLLIN};
 
     int64_t now = now_ms();
+    if (agent_has_backlog())
+        due = now;
     int timeout = !due ? -1 : due <= now ? 0 : due - now > INT_MAX ? INT_MAX : (int)(due - now);
-    poll(polls, count, timeout);
+    /* ENOMEM, or EINVAL once somebody lowered RLIMIT_NOFILE: then without it, as everything else here can do. */
+    if (poll(polls, count, timeout) < 0 && errno != EINTR)
+        nanosleep(&(struct timespec){.tv_nsec = POLL_FAILED_MS * 1000000L}, NULL);
 }
 
 static int serve(void)
@@ -238,6 +299,7 @@ static int serve(void)
         take_notifications();
         take_requests();
         control_serve();
+        tell_ends();
         agent_flush();
         if (exit_asked)
             return exit_code_asked;
@@ -318,10 +380,10 @@ static bool open_all(char **argv)
     if (notify_fd < 0)
         say("notify socket: %s; the program cannot use sd_notify", errno_name(errno));
     const char *control = early_option(argv, "--control", "BATON_CONTROL");
+    control_set_pages(pages);
     if (!control_open(control, &why))
         say("control socket %s: %s%s%s; `baton reload` and its like will not work", control ? control : control_default_address(),
             errno_name(errno), *why ? ", " : "", why);
-    control_set_pages(pages);
     verb_context.pages_fd = pages_fd;
     verb_context.notify_address = notify_fd < 0 ? NULL : notify_address;
     return true;

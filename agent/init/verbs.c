@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { WIRE_VERSION = 1, KEPT_MAX = 64 * 1024, ARGUMENTS_MAX = 4096, ROUTED_MAX = 64 };
+enum { WIRE_VERSION = 1, KEPT_MAX = 64 * 1024, ARGUMENTS_MAX = 4096, ROUTED_MAX = PROCESSES_MAX };
 
 struct verb_context verb_context;
 bool exit_asked;
@@ -92,14 +92,14 @@ static void list(struct fields *request)
 static void attach(struct fields *request)
 {
     long version;
-    if (!field_number(request, WIRE_VERSION, WIRE_VERSION, &version)) {
+    if (!field_number(request, WIRE_VERSION, WIRE_VERSION, &version) || !fields_end(request)) {
         malformed("this PID 1 speaks version 1 of the wire");
         return;
     }
     agent_attached();
     inventory();
     /* Before the answer, so that the agent knows what is about to be told again when it takes stock. */
-    events_deliver(&agent_out);
+    agent_tell();
     ok();
 }
 
@@ -131,7 +131,11 @@ static void listen_verb(struct fields *request)
 static void close_verb(struct fields *request)
 {
     const char *name = field_next(request);
-    struct listener *listener = name && fields_end(request) ? listener_find(name) : NULL;
+    if (!name || !fields_end(request)) {
+        malformed("close takes one name");
+        return;
+    }
+    struct listener *listener = listener_find(name);
     if (!listener) {
         error("ENOENT", "no socket of this name is held");
         return;
@@ -184,7 +188,7 @@ static const char *take_option(char *option, struct process *process)
         asked.spawn.directory = value;
     else if (!strcmp(option, "path"))
         asked.spawn.path = value;
-    else if (!strcmp(option, "scope"))
+    else if (!strcmp(option, "scope") && (!strcmp(value, "process") || !strcmp(value, "group")))
         process->stop_group = !strcmp(value, "group");
     else if (!strcmp(option, "stop-signal") && parse_number(value, 1, SIGNAL_MAX, &number))
         process->stop_signal = (int)number;
@@ -260,7 +264,7 @@ static void spawn(struct fields *request)
     process->pid = pid;
     process->started = now_ms();
     strcpy(process->name, name);
-    snprintf(process->request, sizeof process->request, "%s", id);
+    strcpy(process->request, id);
 }
 
 void verb_spawn_progress(struct process *process)
@@ -304,7 +308,7 @@ static void kill_verb(struct fields *request)
         return;
     }
     const char *scope = field_next(request);
-    if (!scope || (strcmp(scope, "process") && strcmp(scope, "group"))) {
+    if (!scope || (strcmp(scope, "process") && strcmp(scope, "group")) || !fields_end(request)) {
         malformed("the scope of kill is process or group");
         return;
     }
@@ -340,7 +344,7 @@ static void route(struct fields *request)
     }
     while (!fields_end(request)) {
         if (count == ROUTED_MAX || !field_number(request, 1, INT32_MAX, &pid)) {
-            malformed("route: at most 64 pids");
+            malformed("route: at most 256 pids");
             return;
         }
         pids[count++] = (pid_t)pid;
@@ -377,7 +381,9 @@ static void keep(struct fields *request)
 static void done(struct fields *request)
 {
     long seq;
-    if (!field_number(request, 1, INT64_MAX, &seq) || !event_done((uint64_t)seq))
+    if (!field_number(request, 1, INT64_MAX, &seq) || !fields_end(request))
+        malformed("done takes an event's number");
+    else if (!event_done((uint64_t)seq))
         error("ENOENT", "no such event waits");
     else
         ok();
@@ -393,7 +399,8 @@ static void reply(struct fields *request)
         return;
     }
     bool last = !strcmp(kind, "last");
-    if ((last && !field_number(request, 0, 255, &code)) || (!last && strcmp(kind, "more")) || !(text = field_next(request))) {
+    if ((last && !field_number(request, 0, 255, &code)) || (!last && strcmp(kind, "more")) ||
+        !(text = field_next(request)) || !fields_end(request)) {
         malformed("reply takes more TEXT, or last CODE TEXT");
         return;
     }
@@ -436,7 +443,10 @@ static void control(struct fields *request)
 
 static void ping(struct fields *request)
 {
-    (void)request;
+    if (!fields_end(request)) {
+        malformed("ping has no fields");
+        return;
+    }
     agent_pinged();
     ok_open();
     frame_number(&agent_out, (long long)verb_context.reaped);
@@ -454,7 +464,7 @@ static void ping(struct fields *request)
 static void exit_verb(struct fields *request)
 {
     long code;
-    if (!field_number(request, 0, 255, &code)) {
+    if (!field_number(request, 0, 255, &code) || !fields_end(request)) {
         malformed("exit takes a code, 0..255");
         return;
     }
@@ -475,9 +485,9 @@ void verb_perform(struct fields *request)
 {
     const char *verb = field_next(request);
     id = field_next(request);
-    if (!id) {
+    if (!id || !*id || strlen(id) >= ID_SIZE) {
         id = no_id;
-        malformed("a request has a verb and an id");
+        malformed("a request has a verb and an id of 1 to 23 characters");
         return;
     }
     for (size_t i = 0; i < COUNT(verbs); i++)

@@ -17,6 +17,8 @@ const commands = {
   /** Says nothing more to the test and, once its own buffer is full, reads nothing more. */
   pause: () => wire.pause(),
   resume: () => wire.resume(),
+  /** The wire; the process goes on. */
+  close: () => wire.destroy(),
   exit: (code) => process.exit(code),
   /** Bytes, and the end right behind them. */
   lastWords: ({ bytes, code }) => wire.write(Buffer.from(bytes, 'base64'), () => process.exit(code)),

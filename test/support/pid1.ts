@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { encodeFrame, FrameDecoder } from '../../agent/frames.ts';
-import { baton, type Exit, type Running, start, startAsPid1 } from './namespace.ts';
+import { baton, type Exit, type Running, type StartOptions, start, startAsPid1 } from './namespace.ts';
 
 /** The binary as it is shipped, and the one that the sanitizers watch. */
 export const binaries = [
@@ -38,24 +38,27 @@ interface Hello {
   readonly cwd: string;
 }
 
+interface Taker<T> {
+  readonly matches: (item: T) => boolean;
+  readonly taken: PromiseWithResolvers<T>;
+}
+
 /** Items in the order in which they came, each taken by the first who asks for its like. */
 class Inbox<T> {
   readonly #items: T[] = [];
-  readonly #waiting = new Set<() => void>();
+  readonly #takers: Taker<T>[] = [];
   #closed: Error | null = null;
 
   put(item: T): void {
-    this.#items.push(item);
-    this.#wake();
+    const index = this.#takers.findIndex(({ matches }) => matches(item));
+    if (index < 0) this.#items.push(item);
+    else this.#takers.splice(index, 1)[0]?.taken.resolve(item);
   }
 
+  /** Whoever waits, or asks for what is not there, is told the reason. */
   close(reason: Error): void {
     this.#closed ??= reason;
-    this.#wake();
-  }
-
-  #wake(): void {
-    for (const check of [...this.#waiting]) check();
+    for (const { taken } of this.#takers.splice(0)) taken.reject(this.#closed);
   }
 
   /** Those not taken yet. */
@@ -64,17 +67,12 @@ class Inbox<T> {
   }
 
   take(matches: (item: T) => boolean = () => true): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const check = () => {
-        const index = this.#items.findIndex(matches);
-        if (index < 0 && !this.#closed) return;
-        this.#waiting.delete(check);
-        if (index >= 0) resolve(this.#items.splice(index, 1)[0] as T);
-        else reject(this.#closed);
-      };
-      this.#waiting.add(check);
-      check();
-    });
+    const index = this.#items.findIndex(matches);
+    if (index >= 0) return Promise.resolve(this.#items.splice(index, 1)[0] as T);
+    if (this.#closed) return Promise.reject(this.#closed);
+    const taken = Promise.withResolvers<T>();
+    this.#takers.push({ matches, taken });
+    return taken.promise;
   }
 }
 
@@ -108,6 +106,11 @@ export class FakeAgent {
     if (line.read === undefined) return;
     for (const frame of this.#decoder.push(Buffer.from(line.read, 'base64')))
       (frame[0] === 'ok' || frame[0] === 'error' ? this.#answers : this.frames).put(frame);
+  }
+
+  /** How many answers came that nobody asked for yet. */
+  get answersLeft(): number {
+    return this.#answers.left.length;
   }
 
   tell(command: Readonly<Record<string, unknown>>): void {
@@ -189,8 +192,11 @@ export interface Options {
   readonly cwd?: string;
   /** What comes before the binary, such as `prlimit`. */
   readonly through?: readonly string[];
-  /** Not as PID 1: as a child of it, and so a subreaper. */
-  readonly subreaper?: boolean;
+  /**
+   * As PID 1 of a namespace (by default); as a child of one, which makes it a subreaper, and which says "left behind:"
+   * with the pids that it has inherited once Baton has ended; or plainly here, where the test itself may use the control socket.
+   */
+  readonly as?: 'pid1' | 'subreaper' | 'plain';
 }
 
 /** A directory with the binary and its agent, as an image has them. */
@@ -213,6 +219,16 @@ export class Installation implements Disposable {
 }
 
 let lastServer = 0;
+
+const asChild =
+  '"$@"; code=$?; read -r left </proc/$$/task/$$/children; echo "left behind: $left"; exit $code';
+
+const starters = {
+  pid1: startAsPid1,
+  subreaper: (command: readonly string[], options: StartOptions) =>
+    startAsPid1(['sh', '-c', asChild, 'sh', ...command], options),
+  plain: start,
+};
 
 export class Pid1 implements AsyncDisposable {
   readonly running: Running;
@@ -240,6 +256,7 @@ export class Pid1 implements AsyncDisposable {
       let agent: FakeAgent | undefined;
       socket.on('error', () => {});
       createInterface({ input: socket }).on('line', (text) => {
+        if (!text.endsWith('}')) return; // it was killed in the middle of a line
         const line = JSON.parse(text);
         if (line.hello) {
           agent = new FakeAgent(line.hello, socket);
@@ -249,17 +266,11 @@ export class Pid1 implements AsyncDisposable {
     });
     await new Promise<void>((resolve) => server.listen(path, resolve));
 
-    const { args = ['--health', 'off'], through = [], subreaper = false } = options;
+    const { as = 'pid1', args = ['--health', 'off'], through = [], cwd, env } = options;
     const command = [...through, installation.baton, 'run', ...args];
-    const running = await (subreaper
-      ? startAsPid1(['sh', '-c', '"$@"; exit $?', 'sh', ...command], io(options))
-      : startAsPid1(command, io(options)));
+    const own = { BATON_NODE: process.execPath, FAKE_AGENT: path, ASAN_OPTIONS: 'detect_leaks=0', ...env };
+    const running = await starters[as](command, { env: own, ...(cwd === undefined ? {} : { cwd }) });
     return new Pid1(running, installation, server, agents);
-
-    function io({ cwd, env }: Options) {
-      const own = { BATON_NODE: process.execPath, FAKE_AGENT: path, ASAN_OPTIONS: 'detect_leaks=0', ...env };
-      return { ...(cwd === undefined ? {} : { cwd }), env: own };
-    }
   }
 
   /** The next agent to come up. Rejects when Baton ends without one. */

@@ -1,0 +1,143 @@
+/** What happens before there is an agent: Node and the agent are found, or Baton says what is missing. */
+import { copyFileSync, mkdirSync, readdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { type Exit, startAsPid1 } from '../../support/namespace.ts';
+import { describePid1, type Suite, stage } from './suite.ts';
+
+/** Runs a copy of the binary that lives alone in a folder, to its end. */
+async function runAlone(
+  { installation }: Suite,
+  name: string,
+  env: Record<string, string | undefined>,
+  prepare: (folder: string) => void,
+): Promise<Exit & { stderr: string; folder: string }> {
+  const folder = join(installation.folder, name);
+  mkdirSync(folder);
+  copyFileSync(installation.baton, join(folder, 'baton'));
+  prepare(folder);
+  await using running = await startAsPid1(['env', 'PATH=/nonexistent', join(folder, 'baton'), 'run'], {
+    env: { BATON_NODE: undefined, ASAN_OPTIONS: 'detect_leaks=0', ...env },
+  });
+  return { ...(await running.exit), stderr: running.stderr, folder };
+}
+
+const putAgent = (folder: string) => writeFileSync(join(folder, 'agent.mjs'), 'process.exit(5);');
+
+describePid1((suite) => {
+  test('the agent is executed with the arguments, in the directory, and with a small heap', async () => {
+    const args = ['--health', 'off', '--', 'program', '--flag', ''];
+    await using pid1 = await suite.start({ args, cwd: '/usr' });
+    const { hello } = await pid1.agent();
+    expect(hello).toMatchObject({ ppid: 1, argv: ['run', ...args], cwd: '/usr' });
+    expect(hello.execArgv).toContain('--max-old-space-size=64');
+  });
+
+  test("Node's own settings are handed on under other names", async () => {
+    const env = { NODE_OPTIONS: '--nonsense-that-node-refuses', NODE_ENV: 'production', NODEJS: 'kept' };
+    await using pid1 = await suite.start({ env });
+    const { hello } = await pid1.agent();
+    expect(hello.env).toMatchObject({
+      BATON_PROGRAM_NODE_OPTIONS: '--nonsense-that-node-refuses',
+      BATON_PROGRAM_NODE_ENV: 'production',
+      NODEJS: 'kept',
+    });
+    expect(hello.env).not.toHaveProperty('NODE_OPTIONS');
+    expect(hello.env).not.toHaveProperty('NODE_ENV');
+  });
+
+  test('PID 1 keeps its standard streams, closes what else it inherited, and pins no directory', async () => {
+    const script = 'exec "$@" 77</dev/zero';
+    await using pid1 = await suite.start({ through: ['sh', '-c', script, 'sh'], cwd: '/usr' });
+    await pid1.attached();
+    const proc = `/proc/${pid1.running.pid}`;
+    const open = readdirSync(`${proc}/fd`);
+    expect(open).toEqual(expect.arrayContaining(['0', '1', '2']));
+    expect(open).not.toContain('77');
+    expect(readlinkSync(`${proc}/cwd`)).toBe('/');
+  });
+
+  test('closed standard streams become /dev/null, before anything else gets their numbers', async () => {
+    await using pid1 = await suite.start({ through: ['sh', '-c', 'exec "$@" <&- >&- 2>&-', 'sh'] });
+    await pid1.attached();
+    const links = [0, 1, 2].map((fd) => readlinkSync(`/proc/${pid1.running.pid}/fd/${fd}`));
+    expect(links).toEqual(['/dev/null', '/dev/null', '/dev/null']);
+  });
+
+  test('Node beside the binary is found', async () => {
+    const result = await runAlone(suite, 'beside', {}, (folder) => {
+      putAgent(folder);
+      symlinkSync(process.execPath, join(folder, 'node'));
+    });
+    expect(result).toMatchObject({ code: 5, stderr: '' });
+  });
+
+  test('Node on PATH is found', async () => {
+    const folder = join(suite.installation.folder, 'on-path');
+    mkdirSync(folder);
+    symlinkSync(process.execPath, join(folder, 'node'));
+    const through = ['env', `PATH=/nonexistent::${folder}`];
+    await using pid1 = await suite.start({ env: { BATON_NODE: undefined }, through });
+    await pid1.attached();
+  });
+
+  test.each([
+    [
+      'no Node',
+      {},
+      putAgent,
+      127,
+      (folder: string) =>
+        `baton: found no Node.js: put \`node\` beside this binary in ${folder}/ or on PATH, or set BATON_NODE\n`,
+    ],
+    [
+      'a BATON_NODE that is not there',
+      { BATON_NODE: '/nonexistent' },
+      putAgent,
+      127,
+      () => 'baton: cannot execute BATON_NODE=/nonexistent: ENOENT\n',
+    ],
+    [
+      'no agent',
+      { BATON_NODE: process.execPath },
+      () => {},
+      127,
+      (folder: string) =>
+        `baton: cannot read the agent, ${folder}/agent.mjs: ENOENT; it belongs beside this binary\n`,
+    ],
+    [
+      'a Node that is no program',
+      { BATON_NODE: '/usr' },
+      putAgent,
+      126,
+      () => 'baton: cannot execute /usr: EACCES\n',
+    ],
+  ])('%s: one line, and an exit code as of a shell', async (name, env, prepare, code, line) => {
+    const result = await runAlone(suite, name.replaceAll(' ', '-'), env, prepare);
+    expect(result).toEqual({ code, signal: null, stderr: line(result.folder), folder: result.folder });
+  });
+
+  describe('an agent that ends before it attaches', () => {
+    test.each([0, 7, 255])('by itself with %i: Baton too', async (code) => {
+      await using pid1 = await suite.start();
+      (await pid1.agent()).exit(code);
+      expect(await pid1.exit).toEqual({ code, signal: null });
+      expect(pid1.running.stderr).toBe('');
+    });
+
+    test('by a signal: it is started again', async () => {
+      await using pid1 = await suite.start();
+      await (await pid1.agent()).kill();
+      await pid1.attached();
+      expect(pid1.running.stderr).toMatch(
+        /^baton: the agent was killed by signal 9; starting it again in 50 ms.*\n$/,
+      );
+    });
+  });
+
+  test('a stderr that nobody reads is no reason to end', async () => {
+    await using pid1 = await suite.start({ through: [stage, 'mute'] });
+    await (await pid1.attached()).kill();
+    await pid1.attached();
+  });
+});
