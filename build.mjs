@@ -1,6 +1,9 @@
 /** Bundles the agent into one file that needs no node_modules. */
 import { build } from 'esbuild';
 
+/** The oldest Node that has everything the agent uses: Promise.withResolvers and URL.parse. Tested on the pinned one. */
+const OLDEST_NODE = 22;
+
 /**
  * Parts of libraries that the agent never calls, but that would load much of Node at its start (the HTTP stack, cluster, worker threads):
  * 20 MB of resident memory in every container.
@@ -26,17 +29,21 @@ const { metafile } = await build({
   outfile: 'dist/agent.mjs',
   bundle: true,
   platform: 'node',
-  target: 'node26',
+  target: `node${OLDEST_NODE}`,
   format: 'esm',
-  // Names stay: a stack trace in a container's log must be readable.
+  // Names and lines stay: a stack trace in a container's log must be readable.
   minifySyntax: true,
-  minifyWhitespace: true,
   legalComments: 'none',
   metafile: true,
   plugins: [leaveOutUnused],
-  // CommonJS dependencies call require for Node's own modules.
+  // Before anything that an old Node would stumble over. CommonJS dependencies call require for Node's own modules.
   banner: {
-    js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+    js: `import { createRequire } from 'node:module';
+if (Number.parseInt(process.versions.node, 10) < ${OLDEST_NODE}) {
+  console.error(\`baton: Node.js ${OLDEST_NODE} or newer is needed, \${process.execPath} is \${process.version}; set BATON_NODE\`);
+  process.exit(78);
+}
+const require = createRequire(import.meta.url);`,
   },
 });
 if (process.argv.includes('--sizes')) {
