@@ -151,7 +151,7 @@ export class Agent {
       settle: ({ event, outcome, ok, text }) => this.#settle(event, ok, text, outcome),
       record: (outcome) => {
         this.#publisher.recorded(outcome);
-        logOutcome(log, outcome);
+        logOutcome(log, outcome, this.#pidsOf(outcome.generation));
       },
       crashed: ({ key, reason, delay }) => {
         this.#publisher.crashed();
@@ -232,6 +232,12 @@ export class Agent {
     return processes.some((process) => process.pid === pid && process.state === 'ready');
   }
 
+  #pidsOf(generation: number | null): number[] {
+    const { active, draining } = this.#running.state;
+    const found = [active, ...draining].find((candidate) => candidate?.id === generation);
+    return found?.processes.flatMap(({ pid }) => pid ?? []) ?? [];
+  }
+
   #apply(now: Projection, before: Projection | null, state: State): void {
     const { init, log, store } = this.#parts;
     this.#publisher.publish(state, now);
@@ -273,8 +279,16 @@ export class Agent {
   }
 }
 
-function logOutcome(log: Log, { result, generation, by, reason, duration, digest }: Outcome): void {
-  const fields = { outcome: result, generation, by, durationMs: duration, digest: digest?.slice(0, 12) };
+function logOutcome(log: Log, outcome: Outcome, pids: readonly number[]): void {
+  const { result, generation, by, reason, duration, digest } = outcome;
+  const fields = {
+    outcome: result,
+    generation,
+    pids,
+    by,
+    durationMs: duration,
+    digest: digest?.slice(0, 12),
+  };
   const text = outcomeLine({ result, generation, reason, durationMs: duration });
   if (result === 'promoted') log.info(fields, text);
   else if (result === 'superseded') log.warn(fields, text);

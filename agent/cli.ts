@@ -26,6 +26,7 @@ async function load(command: readonly string[], options: Record<string, unknown>
 const baton = new Command('baton')
   .description('PID 1 for containers that change without anyone noticing.')
   .version(packageJson.version)
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'baton: ')) })
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT_CONFIG));
 
 addOptions(baton.command('run'))
