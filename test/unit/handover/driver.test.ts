@@ -1,0 +1,116 @@
+import { describe, expect, test, vi } from 'vitest';
+import { Driver, type Ports } from '../../../agent/handover/driver.ts';
+import { initialState } from '../../../agent/handover/machine.ts';
+import type { Policy } from '../../../agent/handover/state.ts';
+
+const policy: Policy = {
+  instances: 1,
+  readyTimeout: 30_000,
+  stopSignal: 15,
+  stopTimeout: 20_000,
+  stopScope: 'process',
+  drainDelay: 0,
+  restartLimit: 5,
+  restartWindow: 60_000,
+  restartDelay: 100,
+  restartDelayMax: 10_000,
+  maxDraining: 4,
+};
+
+const artifact = { digest: 'd1', path: '/store/server', source: '/srv/server' };
+
+/** Ports that note what is asked of them, in order, and succeed at once. */
+function fakePorts(overrides: Partial<Ports> = {}): { ports: Ports; said: string[] } {
+  const said: string[] = [];
+  let pid = 100;
+  const ports: Ports = {
+    now: () => 1000,
+    keep: () => void said.push('keep'),
+    prepare: async () => artifact,
+    spawn: async ({ key }) => {
+      said.push(`spawn ${key}`);
+      return ++pid;
+    },
+    probe: () => ({ ready: Promise.resolve(), lastSeen: () => 'nothing yet' }),
+    kill: async ({ key, signal }) => void said.push(`kill ${key} ${signal}`),
+    settle: ({ event, ok, text }) => void said.push(`settle ${event} ${ok} ${text}`),
+    record: ({ result, reason }) => void said.push(`record ${result} ${reason}`.trim()),
+    crashed: ({ key }) => void said.push(`crashed ${key}`),
+    apply: ({ ready, routes }) => void said.push(`apply ready=${ready} routes=${routes}`),
+    exit: (code) => void said.push(`exit ${code}`),
+    ...overrides,
+  };
+  return { ports, said };
+}
+
+const recorded = (said: string[], what: string) =>
+  vi.waitUntil(() => said.some((line) => line.startsWith(what)));
+
+describe('the driver', () => {
+  test('keeps the state and shows what is true before it acts', async () => {
+    const { ports, said } = fakePorts();
+    const driver = new Driver(policy, ports, initialState());
+    driver.dispatch({ type: 'start' });
+    await recorded(said, 'record');
+    said.length = 0;
+    driver.dispatch({ type: 'stop', event: 9 });
+    expect(said).toEqual(['keep', 'apply ready=false routes=101', 'kill 1.0.1 15']);
+  });
+
+  test('feeds back what came of each effect', async () => {
+    const { ports, said } = fakePorts();
+    const driver = new Driver(policy, ports, initialState());
+    driver.dispatch({ type: 'start' });
+    await recorded(said, 'record promoted');
+    driver.dispatch({ type: 'trigger', by: 'control', force: true, event: 5 });
+    await recorded(said, 'settle');
+    expect(said.filter((line) => /^(spawn|record|settle|kill)/.test(line))).toEqual([
+      ...['spawn 1.0.1', 'record promoted', 'spawn 2.0.2', 'record promoted'],
+      ...['settle 5 true promoted: generation 2 serves', 'kill 1.0.1 15'],
+    ]);
+    await vi.waitUntil(() => driver.state.draining[0]?.processes[0]?.stop?.told === true);
+  });
+
+  test('turns what cannot be started into an exit code as of a shell', async () => {
+    const prepare = () =>
+      Promise.reject(Object.assign(new Error('/srv/server: no such file'), { code: 'ENOENT' }));
+    const { ports, said } = fakePorts({ prepare });
+    new Driver(policy, ports, initialState()).dispatch({ type: 'start' });
+    await recorded(said, 'exit');
+    expect(said).toContain('record refused /srv/server: no such file');
+    expect(said.at(-1)).toBe('exit 127');
+  });
+
+  test('says what a probe last saw when time is up, and ends the probe', async () => {
+    let aborted = false;
+    const probe: Ports['probe'] = (_, signal) => {
+      signal.addEventListener('abort', () => {
+        aborted = true;
+      });
+      return { ready: new Promise(() => {}), lastSeen: () => 'nobody accepts on web' };
+    };
+    let now = 1000;
+    const { ports, said } = fakePorts({ probe, now: () => now });
+    const driver = new Driver({ ...policy, readyTimeout: 1, restartLimit: 1 }, ports, initialState());
+    driver.dispatch({ type: 'start' });
+    await vi.waitUntil(() => driver.state.candidate?.generation.processes[0]?.state === 'running');
+    now = 5000;
+    await recorded(said, 'record failed');
+    expect(said).toContain('record failed was not ready within 1ms: nobody accepts on web');
+    expect(aborted).toBe(true);
+  });
+
+  test('gives up a preparation that a stop made needless', async () => {
+    let signalled: AbortSignal | undefined;
+    const prepare: Ports['prepare'] = (_, signal) => {
+      signalled = signal;
+      return new Promise(() => {});
+    };
+    const { ports } = fakePorts({ prepare });
+    const driver = new Driver(policy, ports, initialState());
+    driver.dispatch({ type: 'start' });
+    expect(signalled?.aborted).toBe(false);
+    driver.dispatch({ type: 'stop', event: 1 });
+    expect(signalled?.aborted).toBe(true);
+  });
+});
