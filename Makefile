@@ -23,8 +23,9 @@ TS_SOURCES := $(shell find agent config -name '*.ts')
 all: build
 build: dist/baton dist/agent.mjs
 
+# Not `npm ci`: that refuses a lock file without the optional packages of platforms that Baton does not run on.
 node_modules/.package-lock.json: package.json package-lock.json
-	npm ci --no-audit --no-fund --loglevel=error
+	@npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
 dist/baton: $(C_SOURCES) $(C_HEADERS) Makefile
