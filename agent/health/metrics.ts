@@ -34,14 +34,16 @@ export function createMetrics(): Metrics {
   const ready = gauge('baton_ready', '1 while /readyz is 200.');
   const draining = gauge('baton_draining_generations', 'Old generations that still have processes.');
   const queue = gauge('baton_accept_queue_depth', 'Connections that wait to be accepted.', ['listener']);
-  const reaped = gauge(
-    'baton_processes_reaped',
-    'Processes that PID 1 has reaped since the container started.',
-  );
-  const dropped = gauge(
-    'baton_events_dropped',
-    'Events that PID 1 had no room for since the container started.',
-  );
+  // PID 1 counts these, and does not start anew with an agent.
+  const counter = (name: string, help: string) => {
+    const counted = new Counter({ name, help, registers });
+    return (value: number) => {
+      counted.reset();
+      counted.inc(value);
+    };
+  };
+  const reaped = counter('baton_processes_reaped_total', 'Processes that PID 1 has reaped.');
+  const dropped = counter('baton_events_dropped_total', 'Events that PID 1 had no room for.');
   const handovers = new Counter({
     name: 'baton_handovers_total',
     help: 'Handovers by outcome.',
@@ -80,8 +82,8 @@ export function createMetrics(): Metrics {
       generation.set(sample.state.active?.id ?? 0);
       ready.set(sample.projection.ready ? 1 : 0);
       draining.set(sample.state.draining.length);
-      reaped.set(sample.reaped);
-      dropped.set(sample.dropped);
+      reaped(sample.reaped);
+      dropped(sample.dropped);
       for (const [listener, depth] of sample.queues) queue.set({ listener }, depth);
       return registry.metrics();
     },
