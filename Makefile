@@ -55,8 +55,9 @@ check: node_modules/.package-lock.json
 format: node_modules/.package-lock.json
 	npm run --silent format
 
+# REPORT: a file for the results as JSON, too (test/verdict.ts reads it).
 test: build build/baton-asan $(C_TESTS) $(C_FUZZERS) check
-	$(NODE) node_modules/vitest/vitest.mjs run
+	@$(NODE) node_modules/vitest/vitest.mjs run --reporter=default $(if $(REPORT),--reporter=json --outputFile.json=$(REPORT))
 
 demo: build
 	@$(NODE) test/demo/demo.ts
@@ -64,11 +65,15 @@ demo: build
 bench: build
 	@$(NODE) test/bench/bench.ts
 
-# Coverage-guided, needs clang: SECONDS per target.
+# Coverage-guided, needs clang: SECONDS for each target. What it finds goes to build/corpus/NAME, an input that crashes beside that;
+# test/fuzz/corpus/NAME is where to copy what is worth keeping.
 SECONDS := 20
-fuzz: $(patsubst test/fuzz/%.c,build/libfuzzer/%,$(filter-out test/fuzz/replay.c,$(wildcard test/fuzz/*.c)))
-	@for target in $^; do \
-	  $$target -max_total_time=$(SECONDS) -print_final_stats=1 build/corpus/$$(basename $$target) test/fuzz/corpus/$$(basename $$target) || exit 1; done
+fuzz: $(C_FUZZERS:build/fuzz/%=build/libfuzzer/%)
+	@for target in $(notdir $^); do \
+	  build/libfuzzer/$$target -max_total_time=$(SECONDS) -print_final_stats=1 -artifact_prefix=build/corpus/$$target- \
+	    build/corpus/$$target test/fuzz/corpus/$$target >build/corpus/$$target.log 2>&1 || { cat build/corpus/$$target.log; exit 1; }; \
+	  echo "fuzzed $$target for $(SECONDS) s:" $$(sed -n 's/^stat::number_of_executed_units: *//p' build/corpus/$$target.log) inputs; \
+	done
 
 build/libfuzzer/%: test/fuzz/%.c $(C_LIBRARY) $(C_HEADERS) Makefile
 	@mkdir -p build/libfuzzer build/corpus/$*
