@@ -134,6 +134,7 @@ export class Service implements AsyncDisposable {
       path,
       mode: 'per-request',
       connections: 1,
+      rate: 500,
       timeoutMs: 30_000,
       check: () => null,
     });
