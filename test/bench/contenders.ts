@@ -19,7 +19,8 @@ export interface Contenders {
 /** What the others are compared with. */
 export const REFERENCE = 'tini';
 export const BATON_INIT = 'baton init';
-const OTHERS = [REFERENCE, 'dumb-init', 'catatonit'];
+/** Debian's package of tini has both: the first loads libc at its start, the second carries it. */
+const OTHERS = [REFERENCE, 'tini-static', 'dumb-init', 'catatonit'];
 const run = promisify(execFile);
 
 export async function findContenders(): Promise<Contenders> {
@@ -30,7 +31,7 @@ export async function findContenders(): Promise<Contenders> {
     if (path === null) missing.push(name);
     else
       found.push({
-        name: `${name} ${await version(path)}`.trim(),
+        name: `${name} ${await version(path)}`,
         command: (child) => [path, '--', ...child],
       });
   }
@@ -47,7 +48,7 @@ export async function findFloor(): Promise<Contender | null> {
 
 /** Which of them is the reference; −1 where this machine has none. */
 export function referenceIndex(contenders: readonly Contender[]): number {
-  return contenders.findIndex(({ name }) => name.startsWith(REFERENCE));
+  return contenders.findIndex(({ name }) => name.startsWith(`${REFERENCE} `));
 }
 
 async function version(path: string): Promise<string> {
