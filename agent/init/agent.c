@@ -44,10 +44,14 @@ static int backoff = BACKOFF_FIRST_MS;
  * still, the clock has jumped though the agent had no chance to ping. */
 static int silent_periods;
 
-static void exec_agent(int end)
+static void exec_agent(int ours, int theirs)
 {
-    /* Both are moved out of the way first: each may stand where the other belongs. All else is CLOEXEC. */
-    int their_wire = fcntl(end, F_DUPFD_CLOEXEC, 10), their_pages = fcntl(pages_fd, F_DUPFD_CLOEXEC, 10);
+    /* Both are moved out of the way first: each may stand where the other belongs. What is closed on the way makes the room,
+     * when PID 1 has no other descriptor left. All else is CLOEXEC. */
+    close(ours);
+    int their_wire = fcntl(theirs, F_DUPFD_CLOEXEC, 5);
+    close(theirs);
+    int their_pages = fcntl(pages_fd, F_DUPFD_CLOEXEC, 5);
     setsid();
     if (dup2(their_wire, 3) != 3 || dup2(their_pages, 4) != 4 || chdir(working_directory)) {
         say("cannot start the agent: %s", errno_name(errno));
@@ -74,7 +78,7 @@ static void start(int64_t now)
         return;
     }
     if (!agent)
-        exec_agent(ends[1]);
+        exec_agent(ends[0], ends[1]);
     close(ends[1]);
     wire = ends[0];
     fcntl(wire, F_SETFL, O_NONBLOCK);

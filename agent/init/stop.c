@@ -9,6 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* A group whose last member is reaped by another process than us ends without a word. */
+enum { GROUP_LOOK_MS = 100 };
+
 static int64_t began;
 
 void stop_begin(int64_t now)
@@ -42,7 +45,11 @@ int64_t stop_tick(int64_t now)
             process_kill(process, SIGKILL, false); /* it has no group of its own until its setsid(2) */
             process_kill(process, SIGKILL, true);
             process->killed = true;
-        } else if (!next || due < next)
+            continue;
+        }
+        if (process->exited && due > now + GROUP_LOOK_MS)
+            due = now + GROUP_LOOK_MS;
+        if (!next || due < next)
             next = due;
     }
     return next;

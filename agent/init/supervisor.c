@@ -291,7 +291,10 @@ static void wait_until(int64_t due)
 static int serve(void)
 {
     for (;;) {
-        wait_until(tick());
+        int64_t due = tick();
+        if (stop_begun() && stop_complete())
+            return exit_code_of(last_status);
+        wait_until(due);
         int verdict = take_signals();
         for (size_t i = 0; i < PROCESSES_MAX; i++)
             if (processes[i].pid && processes[i].exec_fd >= 0)
@@ -305,8 +308,6 @@ static int serve(void)
             return exit_code_asked;
         if (verdict >= 0)
             return verdict;
-        if (stop_begun() && stop_complete())
-            return exit_code_of(last_status);
     }
 }
 

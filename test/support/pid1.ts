@@ -1,5 +1,5 @@
 /** `baton run` with an agent whose every byte is the test's own (fake-agent.mjs). */
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -158,6 +158,12 @@ export class FakeAgent {
     return Number(pid);
   }
 
+  /** Keeps it from being taken for hung, for a test that takes long. */
+  pinging(): Disposable {
+    const timer = setInterval(() => this.send('ping'), 500);
+    return { [Symbol.dispose]: () => clearInterval(timer) };
+  }
+
   exit(code: number): void {
     this.tell({ exit: code });
   }
@@ -220,8 +226,8 @@ export class Installation implements Disposable {
 
 let lastServer = 0;
 
-const asChild =
-  '"$@"; code=$?; read -r left </proc/$$/task/$$/children; echo "left behind: $left"; exit $code';
+const asChild = `"$@"; code=$?; read -r left </proc/$$/task/$$/children
+echo "left behind: $left"; echo alive: /proc/[0-9]*; exit $code`;
 
 const starters = {
   pid1: startAsPid1,
@@ -235,6 +241,7 @@ export class Pid1 implements AsyncDisposable {
   readonly installation: Installation;
   readonly #server: Server;
   readonly #agents: Inbox<FakeAgent>;
+  #ended = false;
 
   private constructor(
     running: Running,
@@ -246,7 +253,10 @@ export class Pid1 implements AsyncDisposable {
     this.installation = installation;
     this.#server = server;
     this.#agents = agents;
-    void running.exit.then(() => agents.close(new Error(`baton has ended\n${running.stderr}`)));
+    void running.exit.then(() => {
+      this.#ended = true;
+      agents.close(new Error(`baton has ended\n${running.stderr}`));
+    });
   }
 
   static async start(installation: Installation, options: Options = {}): Promise<Pid1> {
@@ -265,6 +275,7 @@ export class Pid1 implements AsyncDisposable {
       });
     });
     await new Promise<void>((resolve) => server.listen(path, resolve));
+    chmodSync(path, 0o666); // for an agent that is not root
 
     const { as = 'pid1', args = ['--health', 'off'], through = [], cwd, env } = options;
     const command = [...through, installation.baton, 'run', ...args];
@@ -310,6 +321,10 @@ export class Pid1 implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // unshare's --kill-child is of no effect on one that has changed its user: prctl(2), PR_SET_PDEATHSIG.
+    try {
+      if (!this.#ended) this.running.kill('SIGKILL');
+    } catch {} // it has ended, unnoticed so far
     await this.running[Symbol.asyncDispose]();
     this.#server.close();
   }
