@@ -3,7 +3,8 @@ import type { Generation, Outcome, Result, Trigger } from './state.ts';
 import { set, type Turn } from './turn.ts';
 
 const HISTORY = 16;
-const SETTLED = 64;
+/** Only what a dead agent may have had no time to confirm is asked for again: the last one or two. */
+const SETTLED = 8;
 /** The state is kept in 64 KiB (docs/wire.md). */
 const REASON = 200;
 
@@ -27,18 +28,19 @@ export function conclude(turn: Turn, trigger: Trigger, { result, reason, generat
     set(turn, { history: [outcome, ...turn.state.history].slice(0, HISTORY) });
     turn.effects.push({ type: 'record', outcome });
   }
-  for (const event of trigger.events) settle(turn, event, outcome);
+  settle(turn, trigger.events, outcome);
 }
 
-/** Answers an event for good: delivered again, it is answered again and does nothing. */
-export function settle(turn: Turn, event: number, outcome: Outcome | null): void {
-  set(turn, { settled: [{ event, outcome }, ...turn.state.settled].slice(0, SETTLED) });
-  answer(turn, event, outcome);
+/** Answers events for good: delivered again, they are answered again and do nothing. */
+export function settle(turn: Turn, events: readonly number[], outcome: Outcome | null): void {
+  if (events.length === 0) return;
+  set(turn, { settled: [{ events, outcome }, ...turn.state.settled].slice(0, SETTLED) });
+  for (const event of events) answer(turn, event, outcome);
 }
 
 /** True when the event was settled before: PID 1 delivers again what the last agent had no time to confirm. */
 export function answerAgain(turn: Turn, event: number): boolean {
-  const before = turn.state.settled.find((entry) => entry.event === event);
+  const before = turn.state.settled.find(({ events }) => events.includes(event));
   if (before !== undefined) answer(turn, event, before.outcome);
   return before !== undefined;
 }

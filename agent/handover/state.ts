@@ -125,9 +125,9 @@ export interface State {
   readonly lastRun: number;
   /** Newest first, at most 16. */
   readonly history: readonly Outcome[];
-  /** Events whose outcome is recorded, newest first, at most 64: delivered again by PID 1, they are only answered
+  /** Events that were answered, and with what, newest first, at most 8 answers: delivered again by PID 1, they are only answered
    * again. */
-  readonly settled: readonly { readonly event: number; readonly outcome: Outcome | null }[];
+  readonly settled: readonly { readonly events: readonly number[]; readonly outcome: Outcome | null }[];
 }
 
 /** Every event carries the time, CLOCK_MONOTONIC in ms: the machine has no clock. */

@@ -18,7 +18,7 @@ export function stop(turn: Turn, { event }: EventOf<'stop'>): void {
 }
 
 export function joinDrain(turn: Turn, { event }: EventOf<'drain'>): void {
-  if (lameDuckOver(turn)) settle(turn, event, null);
+  if (lameDuckOver(turn)) settle(turn, [event], null);
   else amend(turn, (stopping) => ({ waiting: [...stopping.waiting, event] }));
 }
 
@@ -84,7 +84,7 @@ function answerDrains(turn: Turn): void {
   const waiting = turn.state.stopping?.waiting ?? [];
   if (waiting.length === 0) return;
   amend(turn, () => ({ waiting: [] }));
-  for (const event of waiting) settle(turn, event, null);
+  settle(turn, waiting, null);
 }
 
 function lameDuckOver({ state: { stopping }, at }: Turn): boolean {

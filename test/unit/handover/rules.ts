@@ -174,7 +174,7 @@ export class Rules {
         '5: everyone is asked to stop',
         everyone(state).every(({ stop }) => stop !== null),
       );
-    rule('the history is bounded', state.history.length <= 16 && state.settled.length <= 64);
+    rule('the history is bounded', state.history.length <= 16 && state.settled.length <= 8);
     rule('the state fits into what PID 1 keeps', JSON.stringify(state).length < 64 * 1024);
   }
 
@@ -214,7 +214,7 @@ export class Rules {
   }
 
   #knewBefore(before: State, event: number | null): boolean {
-    return event !== null && before.settled.some((entry) => entry.event === event);
+    return event !== null && before.settled.some(({ events }) => events.includes(event));
   }
 
   #readinessHolds(before: State, event: Event, after: State): void {
