@@ -1,7 +1,7 @@
 /** The YAML file: what it gives, each value with its position, and every mistake in it that is not about a value. */
 import type { Document, LineCounter, Node, ParsedNode } from 'yaml';
 import { metaOf, type OptionKey, optionKeys, optionName } from './schema.ts';
-import { type Given, mismatch, type Problem, type Source } from './source.ts';
+import { type Given, mismatch, type Problem, type Source, show } from './source.ts';
 import { nearest } from './suggest.ts';
 
 export interface FileContent {
@@ -92,7 +92,9 @@ class FileReader {
     if (key !== undefined) return key;
     const meant = nearest(name, [...keysByName.keys()]);
     const hint = meant === undefined ? 'all are in docs/configuration.md' : `did you mean "${meant}"?`;
-    this.#fail(offset, `${name}: unknown option (${hint})`);
+    // A key can hold anything, line breaks too; an error is one line.
+    const shown = /^[\w.-]{1,64}$/.test(name) ? name : show(name);
+    this.#fail(offset, `${shown}: unknown option (${hint})`);
     return undefined;
   }
 

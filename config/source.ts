@@ -70,7 +70,8 @@ export function mismatch(expected: string, got: unknown, hint?: string): string 
 
 const SHOWN_MAX = 80;
 
-function show(value: unknown): string {
+/** A value as a part of one line. */
+export function show(value: unknown): string {
   if (value === null) return 'nothing';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a mapping';

@@ -130,12 +130,14 @@ describe.each(appNames)('%s', (name) => {
     expect([...report.versions.keys()]).toEqual(['1']);
   });
 
-  test.runIf(available && name !== 'nginx')('crashes-after-start answers first', async () => {
-    const { program } = await start(name, '1', { variant: 'crashes-after-start' });
-    const { result } = startRequest({ port: holder.port }, '/');
-    expect(await result).toMatchObject({ kind: 'ok' });
-    expect((await program.exited).signal + (await program.exited).code).toBeGreaterThan(0);
-  });
+  // nginx's master survives a worker that crashes: there is no such variant of it.
+  if (name !== 'nginx')
+    test.runIf(available)('crashes-after-start answers first', async () => {
+      const { program } = await start(name, '1', { variant: 'crashes-after-start' });
+      const { result } = startRequest({ port: holder.port }, '/');
+      expect(await result).toMatchObject({ kind: 'ok' });
+      expect((await program.exited).signal + (await program.exited).code).toBeGreaterThan(0);
+    });
 });
 
 describe('an update on the volume', () => {
