@@ -1,7 +1,7 @@
 /** A sample service under `baton run`, as PID 1 of a namespace of its own: started, updated, asked, ended by the tests. */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, readlink, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, readlink, rm } from 'node:fs/promises';
 import { get } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -76,6 +76,7 @@ export class Service implements AsyncDisposable {
 
   static async launch(app: AppName, options: ServiceOptions = {}): Promise<Service> {
     const directory = await mkdtemp(join(tmpdir(), `baton-${app}-`));
+    await chmod(directory, 0o755); // for a program that runs as somebody else
     const [port, healthPort] = await Promise.all([freePort(), freePort()]);
     const build = await buildApp(app, options.version ?? 'v1', join(directory, 'volume'), {
       listen: `127.0.0.1:${port}`,
@@ -255,8 +256,18 @@ export class Service implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // Without a namespace nothing ends with Baton that Baton did not end.
+    for (let left = await this.leftovers(); left.length > 0; left = await this.leftovers()) left.forEach(end);
     await this.running[Symbol.asyncDispose]();
     await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+function end(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // ESRCH: it was quicker.
   }
 }
 
