@@ -24,6 +24,10 @@ ssize_t frame_fill(struct reader *reader, int fd)
         reader->end -= reader->start;
         reader->start = 0;
     }
+    if (reader->end == reader->capacity) { /* read(2) of nothing would look like the end */
+        errno = EAGAIN;
+        return -1;
+    }
     ssize_t n = read(fd, reader->memory + reader->end, reader->capacity - reader->end);
     if (n > 0)
         reader->end += (size_t)n;

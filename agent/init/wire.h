@@ -25,7 +25,8 @@ struct fields {
 
 enum frame_status { FRAME_NONE, FRAME_READY, FRAME_BAD };
 
-/* Reads what is there: > 0 bytes, 0 at the end of the stream, -1 with errno (EAGAIN: nothing now). */
+/* Reads what is there: > 0 bytes, 0 at the end of the stream, -1 with errno (EAGAIN: nothing now, or no room before
+ * a frame is taken). */
 ssize_t frame_fill(struct reader *reader, int fd);
 
 /* The next whole frame. FRAME_BAD consumes one that is empty, too long or not NUL-terminated; the stream goes on. */
