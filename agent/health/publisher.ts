@@ -13,7 +13,6 @@ export interface Publisher {
   publish(state: State, projection: Projection): void;
   recorded(outcome: Outcome): void;
   crashed(): void;
-  close(): void;
 }
 
 export interface PublisherOptions {
@@ -27,7 +26,8 @@ export interface PublisherOptions {
 export function createPublisher({ pages, around, counted, now }: PublisherOptions): Publisher {
   const metrics = createMetrics();
   const drainingSince = new Map<number, number>();
-  let rendered = '';
+  /** Null before the first rendering, which is asynchronous. */
+  let rendered: string | null = null;
   let latest: { state: State; projection: Projection } | null = null;
 
   const write = () => {
@@ -41,7 +41,7 @@ export function createPublisher({ pages, around, counted, now }: PublisherOption
     rendered = await metrics.render({ ...latest, ...counted() });
     write();
   };
-  const timer = setInterval(refresh, REFRESH_MS);
+  setInterval(refresh, REFRESH_MS);
 
   const followDrains = (state: State) => {
     const ids = new Set(state.draining.map(({ id }) => id));
@@ -58,6 +58,7 @@ export function createPublisher({ pages, around, counted, now }: PublisherOption
       latest = { state, projection };
       followDrains(state);
       write();
+      if (rendered === null) void refresh();
     },
     recorded(outcome) {
       metrics.recorded(outcome);
@@ -67,6 +68,5 @@ export function createPublisher({ pages, around, counted, now }: PublisherOption
       metrics.crashed();
       void refresh();
     },
-    close: () => clearInterval(timer),
   };
 }

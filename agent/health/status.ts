@@ -80,11 +80,15 @@ export function outcomeLine(outcome: {
 
 const TEXT = 'text/plain; charset=utf-8';
 
-/** All pages at once, so that they never contradict each other. */
+/**
+ * All pages at once, so that they never contradict each other.
+ *
+ * @param metrics `body` null: not rendered yet, which an empty page would tell Prometheus as series that have ended
+ */
 export function pagesOf(
   status: Status,
   projection: Projection,
-  metrics: { type: string; body: string },
+  metrics: { type: string; body: string | null },
 ): Page[] {
   const probe = (path: string, ok: boolean, no: string): Page => ({
     path,
@@ -96,7 +100,9 @@ export function pagesOf(
     probe('/livez', true, ''),
     probe('/readyz', projection.ready, status.phase === 'stopping' ? 'draining' : 'not ready'),
     probe('/startupz', projection.started, 'starting'),
-    { path: '/metrics', status: 200, ...metrics },
+    metrics.body === null
+      ? { path: '/metrics', status: 503, type: TEXT, body: 'starting\n' }
+      : { path: '/metrics', status: 200, type: metrics.type, body: metrics.body },
     { path: '/status', status: 200, type: 'application/json', body: `${JSON.stringify(status)}\n` },
     { path: '/status.txt', status: 200, type: TEXT, body: `${statusLine(status)}\n` },
   ];
