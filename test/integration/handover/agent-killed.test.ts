@@ -46,14 +46,29 @@ async function outcomes(service: Service) {
 }
 
 describe.concurrent('the agent is killed', () => {
-  test('steady: the next one reloads as the last would have', async () => {
+  test('steady: the next one is told nothing twice, and reloads as the last would have', async () => {
     await using run = await watched();
     const { service, watchers } = run;
+    service.running.kill('SIGHUP');
+    await service.until(({ active }) => active?.generation === 2);
+    expect((await service.baton('reload')).code).toBe(0);
+    await service.until(({ phase }) => phase === 'steady');
     for (let time = 0; time < 3; time++) await killAgent(service);
     await Promise.all([watchers.load.seen('new'), service.update('new')]);
     expect(await outcomes(service)).toEqual([
+      ['promoted', 4],
+      ['promoted', 3],
       ['promoted', 2],
       ['promoted', 1],
+    ]);
+    await service.waitForLog(({ msg, process }) => msg === 'process ended' && process === '3.0.3');
+    const told = service.log.filter(({ msg }) => /asked for|process ended/.test(msg));
+    expect(told.map(({ msg, process }) => process ?? msg)).toEqual([
+      'reload asked for by a signal',
+      '1.0.1',
+      'reload asked for on the control socket',
+      '2.0.2',
+      '3.0.3',
     ]);
     expect(await run.harm()).toMatchObject({ load: unharmed, livez: unharmed, readyz: unharmed });
   });

@@ -22,11 +22,12 @@ async function checks() {
 /** A new generation is started; it stays a candidate, and the old one untouched, until `prove`. */
 async function handOver(service: Service, prove: () => Promise<unknown>): Promise<void> {
   const load = service.load({ mode: 'per-request', connections: 2, rate: 100 });
+  const before = await service.status();
   service.running.kill('SIGHUP');
   await service.until(({ candidate }) => candidate?.processes[0]?.state === 'running');
   await load.completed(10);
-  const { active, draining } = await service.status();
-  expect({ active: active?.generation, draining }).toEqual({ active: 1, draining: [] });
+  expect(await service.status()).toMatchObject({ active: before.active, draining: [] });
+  expect(service.log.filter(({ msg }) => msg === 'asking to stop')).toEqual([]);
   await prove();
   await service.until(({ active, draining }) => active?.generation === 2 && draining.length === 0);
   expect(await load.stop()).toMatchObject({ failed: 0 });
