@@ -1,5 +1,7 @@
 #include "base.h"
 
+#include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +10,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { CLOSE_BLINDLY_MAX = 65536 }; /* descriptors tried one by one where the kernel lists none */
 
 void say(const char *format, ...)
 {
@@ -51,14 +55,44 @@ bool parse_number(const char *text, long low, long high, long *value)
     return true;
 }
 
+static void close_listed(int directory, int first)
+{
+    struct {
+        uint64_t inode, offset;
+        unsigned short length;
+        unsigned char type;
+        char name[];
+    } const *entry; /* struct linux_dirent64 of getdents64(2); readdir(3) would allocate */
+    _Alignas(8) char buffer[2048];
+    long n;
+
+    while ((n = syscall(SYS_getdents64, directory, buffer, sizeof buffer)) > 0)
+        for (long at = 0; at < n; at += entry->length) {
+            long fd;
+            entry = (const void *)(buffer + at);
+            if (parse_number(entry->name, first, INT_MAX, &fd) && fd != directory)
+                close((int)fd);
+        }
+    close(directory);
+}
+
 void descriptors_close_from(int first)
 {
-    struct rlimit limit;
+    struct rlimit limit = {.rlim_cur = CLOSE_BLINDLY_MAX};
 
-    /* close_range(2) is of Linux 5.9; a seccomp profile may not know it either. */
-    if (!syscall(SYS_close_range, first, ~0U, 0) || getrlimit(RLIMIT_NOFILE, &limit))
+#ifdef SYS_close_range
+    if (!syscall(SYS_close_range, (unsigned)first, ~0U, 0))
         return;
-    for (int fd = first; (rlim_t)fd < limit.rlim_cur; fd++)
+#endif
+    /* Before Linux 5.9, or under a seccomp profile that does not know it. */
+    int directory = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory >= 0) {
+        close_listed(directory, first);
+        return;
+    }
+    /* Without /proc. The limit may be a thousand million (Docker's default was), which would take minutes. */
+    getrlimit(RLIMIT_NOFILE, &limit);
+    for (int fd = first; fd < CLOSE_BLINDLY_MAX && (rlim_t)fd < limit.rlim_cur; fd++)
         close(fd);
 }
 

@@ -377,13 +377,8 @@ static void close_others(void)
 {
     close(STDIN_FILENO);
     close(STDOUT_FILENO);
-#ifdef SYS_close_range
-    if (!syscall(SYS_close_range, PAGES + 1, ~0U, 0))
-        return;
-#endif
-    /* Before Linux 5.9. What Baton itself opens is CLOEXEC, so that this is only the second line. */
-    for (int fd = PAGES + 1; fd < 1024; fd++)
-        close(fd);
+    /* What Baton itself opens is CLOEXEC, so that this is only the second line. */
+    descriptors_close_from(PAGES + 1);
 }
 
 static bool open_all(void)

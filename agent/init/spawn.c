@@ -10,16 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
-    FD_NAME_MAX = 255,         /* FDNAME_MAX of systemd */
-    BUSY_TRIES = 8,            /* with pauses of 1, 2, … 64 ms between them */
-    CLOSE_BLINDLY_MAX = 65536, /* descriptors tried one by one where the kernel lists none */
-    VALUES_SIZE = 64 * 1024,   /* of the variables that we set */
+    FD_NAME_MAX = 255,       /* FDNAME_MAX of systemd */
+    BUSY_TRIES = 8,          /* with pauses of 1, 2, … 64 ms between them */
+    VALUES_SIZE = 64 * 1024, /* of the variables that we set */
 };
 
 /* The failure travels in one write, which a pipe keeps whole (pipe(7)), and is thus never half there. */
@@ -52,49 +49,6 @@ static _Noreturn void fail(int code, int error, const char *format, ...)
 
 #define GIVE_UP(error, ...) fail(EXIT_CANNOT_EXEC, error, __VA_ARGS__)
 
-static void close_listed(int directory, int first)
-{
-    struct {
-        uint64_t inode, offset;
-        unsigned short length;
-        unsigned char type;
-        char name[];
-    } const *entry; /* struct linux_dirent64 of getdents64(2); readdir(3) would allocate */
-    _Alignas(8) char buffer[2048];
-    long n;
-
-    while ((n = syscall(SYS_getdents64, directory, buffer, sizeof buffer)) > 0)
-        for (long at = 0; at < n; at += entry->length) {
-            long fd;
-            entry = (const void *)(buffer + at);
-            if (parse_number(entry->name, first, INT_MAX, &fd) && fd != directory)
-                close((int)fd);
-        }
-    close(directory);
-}
-
-/* Closes every descriptor from `first` on. Ours are all CLOEXEC; this is for those that the container runtime, or
- * whoever else started us, left open, which are few and low. */
-static void close_from(int first)
-{
-    struct rlimit limit = {.rlim_cur = CLOSE_BLINDLY_MAX};
-
-#ifdef SYS_close_range
-    if (!syscall(SYS_close_range, (unsigned)first, ~0U, 0))
-        return;
-#endif
-    /* Before Linux 5.9, or under a seccomp profile that does not know it. */
-    int directory = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (directory >= 0) {
-        close_listed(directory, first);
-        return;
-    }
-    /* Without /proc. The limit may be a thousand million (Docker's default was), which would take minutes. */
-    getrlimit(RLIMIT_NOFILE, &limit);
-    for (int fd = first; fd < CLOSE_BLINDLY_MAX && (rlim_t)fd < limit.rlim_cur; fd++)
-        close(fd);
-}
-
 /* Puts the descriptors at 3, 4, …, the pipe behind them, and closes the rest. All are first copied to above where they
  * go, so that none is overwritten before its turn, whichever numbers they have now, and so that none is copied to
  * itself, which would leave it CLOEXEC (dup2(2)). */
@@ -119,7 +73,7 @@ static void place_descriptors(const struct spawn_request *request)
     if (dup3(report, last, O_CLOEXEC) < 0)
         GIVE_UP(errno, "cannot place descriptor %d: %s", last, errno_name(errno));
     report_fd = last;
-    close_from(last + 1);
+    descriptors_close_from(last + 1);
 }
 
 static char *environment[SPAWN_ENVIRONMENT_MAX + 1];
