@@ -10,7 +10,7 @@ MUSL := $(shell command -v musl-gcc)
 CC_STATIC := $(or $(MUSL),$(CC))
 WARNINGS := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CFLAGS := -std=c11 -D_GNU_SOURCE -Os -fno-pie -ffunction-sections -fdata-sections -fstack-protector-strong $(WARNINGS)
-LDFLAGS := -static -no-pie -Wl,--gc-sections -s
+LDFLAGS := -static -Wl,--gc-sections -s
 SANITIZE := -std=c11 -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all $(WARNINGS)
 
 C_SOURCES := $(wildcard agent/init/*.c)
