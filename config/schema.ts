@@ -197,7 +197,7 @@ const fields = {
     placeholder: 'PATH',
     otherwise: 'an abstract socket: no file, reachable from inside the container only',
     description:
-      'The socket file that `baton reload`, `baton status` and `baton drain` talk to. Set it to mount it elsewhere; clients then need the same `--socket PATH`.',
+      'The socket file that `baton reload`, `baton status` and `baton drain` talk to. Set it to mount it elsewhere; clients then need `--socket PATH`, or the same BATON_CONTROL.',
   }),
 
   watch: z.optional(watched).register(optionMeta, {

@@ -43,28 +43,37 @@ struct options {
 static int usage(const struct verb *verb)
 {
     printf("usage: baton %s [--socket PATH] [--timeout DURATION] [--json]%s\n%s\n"
+           "--socket is $BATON_CONTROL by default, else the abstract socket; --timeout 0 waits as long as it takes\n"
            "exit: 0 yes, 1 no, 64 wrong usage, 69 no Baton to talk to, 75 busy or timed out, 77 not allowed\n",
            verb->name, strcmp(verb->name, "reload") ? "" : " [--no-wait]", verb->help);
     return 0;
 }
 
-/* "500ms", "20s", "2m", "1h" → ms, as everywhere in Baton. */
+/* "500ms", "20s", "2m", "1h", "0" → ms, as everywhere in Baton: a whole number and one unit (config/duration.ts). */
 static bool parse_duration(const char *text, long *ms)
 {
     static const struct {
         const char *unit;
         long ms;
     } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
-    char *end;
+    char digits[11] = ""; /* as many as INT32_MAX has, and the NUL */
+    size_t length = strspn(text, "0123456789");
+    long value;
 
-    errno = 0;
-    double value = strtod(text, &end);
+    if (length >= sizeof digits)
+        return false;
+    memcpy(digits, text, length);
+    if (!parse_number(digits, 0, INT32_MAX, &value))
+        return false;
     for (size_t i = 0; i < COUNT(units); i++)
-        if (end != text && !errno && !strcmp(end, units[i].unit) && value >= 0 && value * (double)units[i].ms <= INT32_MAX) {
-            *ms = (long)(value * (double)units[i].ms);
+        if (!strcmp(text + length, units[i].unit) && value <= INT32_MAX / units[i].ms) {
+            *ms = value * units[i].ms;
             return true;
         }
-    return false;
+    if (strcmp(text, "0"))
+        return false;
+    *ms = 0;
+    return true;
 }
 
 static bool take_option(char ***argument, const char *flag, const char **value)
