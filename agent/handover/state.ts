@@ -33,7 +33,7 @@ export interface Policy {
 export type ProcessState = 'spawning' | 'running' | 'ready' | 'exited';
 
 export interface Process {
-  /** Unique in PID 1's life: "generation.instance.run". PID 1 knows the process by this name, at most 63 bytes. */
+  /** Unique in PID 1's life: "generation.instance.run". PID 1 knows the process by this name, at most 64 bytes. */
   readonly key: string;
   readonly instance: number;
   readonly pid: number | null;
@@ -148,7 +148,7 @@ export type Event = { readonly at: number } & (
     }
   | { readonly type: 'prepared'; readonly artifact: Artifact }
   /** `code`: Baton's exit code where nothing runs that could go on: 127 not found, 126 not
-   * executable, 78 EX_CONFIG. */
+   * executable, else 1. */
   | { readonly type: 'refused'; readonly reason: string; readonly code: number }
   | { readonly type: 'spawned'; readonly key: string; readonly pid: number }
   /** `code`: as a shell would exit. 127 (ENOENT…) and 126 (EACCES, ENOEXEC…): trying again cannot help; any other: it

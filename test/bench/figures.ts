@@ -2,7 +2,7 @@
 import type { Summary } from './statistics.ts';
 
 export interface Bar {
-  /** As in DESIGN and the README: `≤ 0.60 × tini`. */
+  /** As it is printed: `≤ 0.60 × tini`. */
   readonly text: string;
   /** In the unit of the figure. */
   readonly atMost: number;

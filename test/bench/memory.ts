@@ -10,7 +10,7 @@ import { helper } from './helpers.ts';
 
 const PID1_BAR: Bar = { text: '≤ 300 kB', atMost: 300 };
 const AGENT_BAR: Bar = { text: '≤ 50 MB', atMost: 50 * 1024 };
-/** At the second the state that PID 1 keeps for the agent has its full length: it ends at 64 answered events. */
+/** At both the state that PID 1 keeps for the agent has its full length: 16 outcomes (agent/handover/outcome.ts). */
 const RELOADS = [20, 100];
 /** For an init, and for V8's heap to come to rest. */
 const SETTLE_MS = 300;

@@ -94,9 +94,9 @@ async function play(stage: Stage): Promise<string[]> {
   printLoads(reports);
   print();
   const promoted = stage.outcomes.filter((outcome) => outcome === 'promoted').length;
-  const refused = stage.outcomes.length - promoted;
+  const failed = stage.outcomes.length - promoted;
   printFacts([
-    ['handovers', `${stage.outcomes.length}: ${promoted} promoted, ${refused} broken versions refused`],
+    ['handovers', `${stage.outcomes.length}: ${promoted} promoted, ${failed} broken versions failed`],
     ['agent kills', '1, in the middle of a handover'],
     ['downloads', `${stage.loads.outlived} ended on a generation that had been replaced meanwhile`],
     [
