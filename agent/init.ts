@@ -4,7 +4,7 @@ import { Socket } from 'node:net';
 import { encodeFrame, FrameDecoder } from './frames.ts';
 
 /** Where PID 1 puts the two descriptors of the agent. */
-export const WIRE_FD = 3;
+const WIRE_FD = 3;
 export const PAGES_FD = 4;
 const VERSION = 1;
 
@@ -195,11 +195,6 @@ export class Init {
   /** Answers a control request for good; also its `done`. */
   async reply(seq: number, code: number, text: string): Promise<void> {
     await this.#request('reply', seq, 'last', code, text);
-  }
-
-  /** A line for whoever made the request, before the answer. */
-  async replyMore(seq: number, text: string): Promise<void> {
-    await this.#request('reply', seq, 'more', text);
   }
 
   /** @returns where the responder listens */

@@ -168,7 +168,7 @@ export function errnoOf(error: unknown): string {
 /**
  * The identity of what one look saw of an entry. mtime alone would prove nothing (cp -p puts it back); ctime cannot be set.
  */
-export function fingerprint(entry: Entry): string {
+function fingerprint(entry: Entry): string {
   const { stat } = entry;
   if (!stat) return `absent ${entry.text}`;
   return [stat.mode, stat.dev, stat.ino, stat.size, stat.mtimeNs, stat.ctimeNs, entry.text].join(' ');

@@ -31,7 +31,7 @@ export function monotonicNow(): number {
 }
 
 /** The agent's bundle lies beside the binary that started it (agent/init/node.c). */
-export function batonBinary(): string {
+function batonBinary(): string {
   return join(dirname(process.argv[1] ?? ''), 'baton');
 }
 

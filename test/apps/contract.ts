@@ -4,13 +4,10 @@
 const PATTERN = '0123456789abcdef';
 
 /** Bytes of `payload` in the answer of `GET /`. */
-export const PAYLOAD_LENGTH = 256;
+const PAYLOAD_LENGTH = 256;
 
 /** Bytes in the body of `GET /slow`. */
 export const SLOW_LENGTH = 65_536;
-
-/** How long `GET /slow` takes without `?ms=`, milliseconds. */
-export const SLOW_DEFAULT_MS = 20_000;
 
 export const payload = PATTERN.repeat(PAYLOAD_LENGTH / PATTERN.length);
 export const slowBody: Buffer = Buffer.from(PATTERN.repeat(SLOW_LENGTH / PATTERN.length));
