@@ -1,5 +1,5 @@
-/* The control socket: accepts, checks the peer, reads one request, and passes the agent's replies on. It answers `page PATH`
- * itself. One request a connection; a fixed table of them, so that nobody can make PID 1 grow. */
+/* The control socket: accepts, checks the peer, reads one request, and passes the agent's replies on. It answers
+ * `page PATH` itself. One request a connection; a fixed table of them, so that nobody can make PID 1 grow. */
 #ifndef BATON_CONTROL_H
 #define BATON_CONTROL_H
 
@@ -9,11 +9,12 @@
 
 enum { CONTROL_CONNECTIONS = 16, CONTROL_POLLS = CONTROL_CONNECTIONS + 1 };
 
-/* "@baton/<inode of the mount namespace>", which the client computes for itself: no file is needed, and containers that share
- * a network namespace, where abstract addresses live, do not collide. */
+/* "@baton/<inode of the mount namespace>", which the client computes for itself: no file is needed, and containers that
+ * share a network namespace, where abstract addresses live, do not collide. */
 const char *control_default_address(void);
 
-/* Opens (or moves) it: a path of a socket file (0600), or NULL or "" for the default address. False with errno; *why says more. */
+/* Opens (or moves) it: a path of a socket file (0600), or NULL or "" for the default address. False with errno; *why
+ * says more. */
 bool control_open(const char *path, const char **why);
 
 /* The first call: `pages` answers `page PATH`. */

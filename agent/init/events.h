@@ -18,13 +18,13 @@ enum event_class { EVENT_VITAL, EVENT_DROPPABLE };
  * then event_close. */
 struct buffer *event_open(const char *verb);
 
-/* The sequence number, or 0 when there was no room. A droppable event is then dropped and counted; a vital one is for the
- * caller to bring again. */
+/* The sequence number, or 0 when there was no room. A droppable event is then dropped and counted; a vital one is for
+ * the caller to bring again. */
 uint64_t event_close(enum event_class class);
 
-/* The event of a signal. One that waits and that no agent has seen yet stands for a second of the same number and origin
- * too (signal(7): standard signals do not queue), and once room is scarce also one that was seen and is not done;
- * its number is then returned again. */
+/* The event of a signal. One that waits and that no agent has seen yet stands for a second of the same number and
+ * origin too (signal(7): standard signals do not queue), and once room is scarce also one that was seen and is not
+ * done; its number is then returned again. */
 uint64_t event_signal(int number, bool from_kernel, pid_t pid, uid_t uid);
 
 /* Forgets an event; false when there is none of this number. */

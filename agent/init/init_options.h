@@ -10,7 +10,7 @@ struct init_options {
     bool group;               /* -g: signals go to the child's process group */
     bool session;             /* --setsid: a session of its own, as dumb-init does */
     bool warn_reaped;         /* -w */
-    int verbosity;            /* 0 errors, 1 warnings (the default), 2 what happens, 3 every signal and reaped process */
+    int verbosity;            /* 0 errors, 1 warnings (the default), 2 what happens, 3 each signal and reaped process */
     int parent_death_signal;  /* -p, or 0 */
     uint64_t remapped[4];     /* -e: bit n is exit code n, 0..255, which becomes 0 */
     uint8_t becomes[SIGNAL_MAX + 1]; /* what is sent when signal n arrives; 0: nothing */

@@ -34,8 +34,10 @@ static bool is_name(const char *name)
 struct listener *listener_open(const char *name, const char *address, int backlog, const char **why)
 {
     struct listener *listener = listener_find(name);
+    if (listener && strcmp(listener->asked, address))
+        return refuse(EEXIST, "another address is held under this name", why);
     if (listener)
-        return strcmp(listener->asked, address) ? refuse(EEXIST, "another address is held under this name", why) : listener;
+        return listener;
     if (!is_name(name))
         return refuse(EINVAL, "a name has 1 to 64 printable ASCII characters, no colon and no comma", why);
     if (strlen(address) >= ADDRESS_TEXT_SIZE)
@@ -45,7 +47,8 @@ struct listener *listener_open(const char *name, const char *address, int backlo
     if (listener == listeners + LISTENERS_MAX)
         return refuse(ENFILE, "64 sockets are held already", why);
 
-    int fd = socket_open(address, &(struct socket_options){.backlog = backlog}, listener->bound, sizeof listener->bound, why);
+    const struct socket_options options = {.backlog = backlog};
+    int fd = socket_open(address, &options, listener->bound, sizeof listener->bound, why);
     if (fd < 0)
         return NULL;
     listener->fd = fd;

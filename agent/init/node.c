@@ -14,10 +14,10 @@ enum { ARGUMENTS_MAX = 1024, ENVIRONMENT_MAX = 4096, RENAMED_SIZE = 64 * 1024 };
 
 static char node[PATH_MAX], agent[PATH_MAX];
 
-/* The agent shares the container's memory limit with the program, and has little to compute: a small heap, and neither threads nor
- * optimising compilers, which cost 4 MB of resident memory. */
-static char *const node_flags[] = {"--max-old-space-size=64", "--max-semi-space-size=1", "--v8-pool-size=0", "--single-threaded",
-                                   "--no-opt", "--no-maglev"};
+/* The agent shares the container's memory limit with the program, and has little to compute: a small heap, and neither
+ * threads nor optimising compilers, which cost 4 MB of resident memory. */
+static char *const node_flags[] = {"--max-old-space-size=64", "--max-semi-space-size=1", "--v8-pool-size=0",
+                                   "--single-threaded",       "--no-opt",                "--no-maglev"};
 
 static bool executable(const char *path)
 {

@@ -12,8 +12,8 @@ struct notification {
     char payload[NOTIFY_MAX + 1];
 };
 
-/* Opens it at an abstract address (CLOEXEC, nonblocking): no file, so a read-only root needs nothing. The address, in the
- * form that NOTIFY_SOCKET has ("@…"), is written to `address`. -1 with errno. */
+/* Opens it at an abstract address (CLOEXEC, nonblocking): no file, so a read-only root needs nothing. The address, in
+ * the form that NOTIFY_SOCKET has ("@…"), is written to `address`. -1 with errno. */
 int notify_open(char *address, size_t size);
 
 /* Receives one; false when none waits. The sender is 0 where there is nothing to take from it: what is not as

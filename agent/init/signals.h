@@ -27,7 +27,8 @@ int signals_open_fd(signal_set set, bool nonblocking);
 /* "TERM", "SIGTERM", "15", "RTMIN+3" → the number, or 0 when there is no such signal. */
 int signal_number(const char *name);
 
-/* 15 → "SIGTERM"; real-time signals as "SIGRTMIN+n". The text is static; the next call for a real-time signal overwrites it. */
+/* 15 → "SIGTERM"; real-time signals as "SIGRTMIN+n". The text is static; the next call for a real-time signal
+ * overwrites it. */
 const char *signal_name(int number);
 
 #endif

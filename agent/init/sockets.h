@@ -71,8 +71,8 @@ ino_t socket_inode(int fd);
 /* Is it a listening socket (SO_ACCEPTCONN: socket(7))? */
 bool socket_listening(int fd);
 
-/* How many connections wait to be accepted: of a listening TCP socket the kernel tells it as tcpi_unacked (tcp(7), TCP_INFO;
- * net/ipv4/tcp.c, tcp_get_info). -1 for every other socket, whose queue nobody can ask for. */
+/* How many connections wait to be accepted: of a listening TCP socket the kernel tells it as tcpi_unacked (tcp(7),
+ * TCP_INFO; net/ipv4/tcp.c, tcp_get_info). -1 for every other socket, whose queue nobody can ask for. */
 long socket_queue(int fd);
 
 #endif

@@ -11,7 +11,8 @@ void verb_perform(struct fields *request);
 /* Answers a frame that could not be read at all. */
 void verb_refuse_frame(void);
 
-/* Hears how the exec of a process went, and answers its `spawn`, once that is known. A process whose exec failed is freed. */
+/* Hears how the exec of a process went, and answers its `spawn`, once that is known. A process whose exec failed is
+ * freed. */
 void verb_spawn_progress(struct process *process);
 
 /* The agent is gone: nobody waits for the answers that are still owed to it. */
