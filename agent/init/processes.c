@@ -4,23 +4,37 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-struct process processes[PROCESSES_MAX];
+static struct process processes[PROCESSES_MAX];
+/* Slots that were ever taken: the table is looked through on the way of each signal, and most of it was never needed. */
+static size_t used;
 
 struct process *process_slot(void)
 {
-    for (size_t i = 0; i < PROCESSES_MAX; i++)
-        if (!processes[i].pid) {
-            processes[i] = (struct process){.exec_fd = -1};
+    size_t i = 0;
+
+    while (i < used && processes[i].pid)
+        i++;
+    if (i == PROCESSES_MAX)
+        return NULL;
+    if (i == used)
+        used++;
+    processes[i] = (struct process){.exec_fd = -1};
+    return &processes[i];
+}
+
+struct process *process_next(const struct process *after)
+{
+    for (size_t i = after ? (size_t)(after - processes) + 1 : 0; i < used; i++)
+        if (processes[i].pid)
             return &processes[i];
-        }
     return NULL;
 }
 
 struct process *process_find(pid_t pid)
 {
-    for (size_t i = 0; i < PROCESSES_MAX; i++)
-        if (processes[i].pid == pid && pid > 0)
-            return &processes[i];
+    FOR_EACH_PROCESS(process)
+        if (process->pid == pid)
+            return process;
     return NULL;
 }
 

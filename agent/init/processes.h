@@ -23,7 +23,10 @@ struct process {
     bool killed; /* by PID 1, at the end of its stop_timeout */
 };
 
-extern struct process processes[PROCESSES_MAX];
+/* The taken slot after `after`, or the first one after NULL; NULL after the last. What the loop does to the slot that it is at,
+ * freeing it included, is no matter. */
+struct process *process_next(const struct process *after);
+#define FOR_EACH_PROCESS(process) for (struct process *process = NULL; (process = process_next(process));)
 
 /* A free slot, zeroed but for exec_fd = -1, or NULL. It is taken once its pid is set. */
 struct process *process_slot(void);

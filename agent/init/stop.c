@@ -19,11 +19,8 @@ void stop_begin(int64_t now)
     if (began)
         return;
     began = now;
-    for (size_t i = 0; i < PROCESSES_MAX; i++) {
-        const struct process *process = &processes[i];
-        if (process->pid)
-            process_kill(process, process->stop_signal, process->stop_group || process->exited);
-    }
+    FOR_EACH_PROCESS(process)
+        process_kill(process, process->stop_signal, process->stop_group || process->exited);
 }
 
 bool stop_begun(void)
@@ -35,9 +32,10 @@ int64_t stop_tick(int64_t now)
 {
     int64_t next = 0;
 
-    for (size_t i = 0; began && i < PROCESSES_MAX; i++) {
-        struct process *process = &processes[i];
-        if (!process->pid || process->killed)
+    if (!began)
+        return 0;
+    FOR_EACH_PROCESS(process) {
+        if (process->killed)
             continue;
         int64_t due = began + process->stop_timeout;
         if (due <= now) {
@@ -57,10 +55,9 @@ int64_t stop_tick(int64_t now)
 
 bool stop_complete(void)
 {
-    for (size_t i = 0; i < PROCESSES_MAX; i++) {
-        const struct process *process = &processes[i];
+    FOR_EACH_PROCESS(process) {
         /* Of a group that was killed a zombie may stay, whose parent left the group and does not reap it. */
-        if (process->pid && !(process->exited && (process->killed || process_gone(process))))
+        if (!process->exited || !(process->killed || process_gone(process)))
             return false;
     }
     return true;
@@ -93,9 +90,8 @@ void stop_reap_all(void)
         if (getpid() == 1)
             kill(-1, SIGKILL);
         else {
-            for (size_t i = 0; i < PROCESSES_MAX; i++)
-                if (processes[i].pid)
-                    kill(-processes[i].pid, SIGKILL);
+            FOR_EACH_PROCESS(process)
+                kill(-process->pid, SIGKILL);
             kill_children();
         }
         if (waitpid(-1, NULL, 0) < 0 && errno == ECHILD)

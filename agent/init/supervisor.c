@@ -115,9 +115,8 @@ static bool post_gone(const struct process *process)
  * once its last member is reaped, by whoever: it is looked at in each round. */
 static void tell_ends(void)
 {
-    for (size_t i = 0; i < PROCESSES_MAX; i++) {
-        struct process *process = &processes[i];
-        if (!process->pid || !process->exited)
+    FOR_EACH_PROCESS(process) {
+        if (!process->exited)
             continue;
         if (!process->told)
             process->told = post_exit(process);
@@ -218,15 +217,18 @@ static int take_signals(void)
 {
     struct signalfd_siginfo infos[16];
     bool children = false;
+    int reads = 0;
     ssize_t n;
 
-    for (int reads = 0; reads < SIGNAL_READS_MAX && (n = read(signal_fd, infos, sizeof infos)) > 0; reads++)
-        for (size_t i = 0; i < (size_t)n / sizeof *infos; i++) {
+    do {
+        n = read(signal_fd, infos, sizeof infos);
+        for (size_t i = 0; n > 0 && i < (size_t)n / sizeof *infos; i++) {
             if (infos[i].ssi_signo == SIGCHLD)
                 children = true;
             else
                 take_signal(&infos[i]);
         }
+    } while (n == sizeof infos && ++reads < SIGNAL_READS_MAX);
     return children ? reap() : -1;
 }
 
@@ -264,7 +266,8 @@ static int64_t tick(void)
     return earliest(next, stop_tick(now));
 }
 
-static void wait_until(int64_t due)
+/* Waits until there is something to do; false when that is nothing but signals. */
+static bool wait_until(int64_t due)
 {
     struct pollfd polls[POLLS_MAX];
     size_t count = 0;
@@ -275,17 +278,19 @@ static void wait_until(int64_t due)
     if (agent_poll(&polls[count]))
         count++;
     count += control_polls(polls + count);
-    for (size_t i = 0; i < PROCESSES_MAX; i++)
-        if (processes[i].pid && processes[i].exec_fd >= 0)
-            polls[count++] = (struct pollfd){.fd = processes[i].exec_fd, .events = POLLIN};
+    FOR_EACH_PROCESS(process)
+        if (process->exec_fd >= 0)
+            polls[count++] = (struct pollfd){.fd = process->exec_fd, .events = POLLIN};
 
     int64_t now = now_ms();
     if (agent_has_backlog())
         due = now;
     int timeout = !due ? -1 : due <= now ? 0 : due - now > INT_MAX ? INT_MAX : (int)(due - now);
     /* ENOMEM, or EINVAL once somebody lowered RLIMIT_NOFILE: then without it, as everything else here can do. */
-    if (poll(polls, count, timeout) < 0 && errno != EINTR)
+    int ready = poll(polls, count, timeout);
+    if (ready < 0 && errno != EINTR)
         nanosleep(&(struct timespec){.tv_nsec = POLL_FAILED_MS * 1000000L}, NULL);
+    return ready != 1 || !polls[0].revents || agent_has_backlog();
 }
 
 static int serve(void)
@@ -294,14 +299,17 @@ static int serve(void)
         int64_t due = tick();
         if (stop_begun() && stop_complete())
             return exit_code_of(last_status);
-        wait_until(due);
+        bool more = wait_until(due);
         int verdict = take_signals();
-        for (size_t i = 0; i < PROCESSES_MAX; i++)
-            if (processes[i].pid && processes[i].exec_fd >= 0)
-                verb_spawn_progress(&processes[i]);
-        take_notifications();
-        take_requests();
-        control_serve();
+        /* A signal that is passed on is the hot path: the program that gets it often waits for our processor. */
+        if (more) {
+            FOR_EACH_PROCESS(process)
+                if (process->exec_fd >= 0)
+                    verb_spawn_progress(process);
+            take_notifications();
+            take_requests();
+            control_serve();
+        }
         tell_ends();
         agent_flush();
         if (exit_asked)

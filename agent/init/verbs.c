@@ -54,9 +54,8 @@ static void malformed(const char *text)
 
 static void inventory(void)
 {
-    for (size_t i = 0; i < PROCESSES_MAX; i++) {
-        const struct process *process = &processes[i];
-        if (!process->pid || *process->request)
+    FOR_EACH_PROCESS(process) {
+        if (*process->request)
             continue;
         frame_open(&agent_out, "process");
         frame_number(&agent_out, process->pid);
@@ -296,8 +295,8 @@ void verb_spawn_progress(struct process *process)
 
 void verbs_agent_lost(void)
 {
-    for (size_t i = 0; i < PROCESSES_MAX; i++)
-        *processes[i].request = 0;
+    FOR_EACH_PROCESS(process)
+        *process->request = 0;
 }
 
 static void kill_verb(struct fields *request)

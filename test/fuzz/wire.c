@@ -66,8 +66,8 @@ static void perform(enum frame_status status, struct fields *fields)
         set_descriptor_limit(1);
     }
     require(count_answers() == !exit_asked);
-    for (size_t i = 0; i < PROCESSES_MAX; i++)
-        require(!processes[i].pid || processes[i].exited);
+    FOR_EACH_PROCESS(process)
+        require(process->exited);
 }
 
 /* A sum over the frames, the same for the same frames. */
@@ -118,7 +118,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size--;
 
     /* One that has ended, of a group that cannot exist, for `list`, `kill` and `route`. */
-    processes[0] = (struct process){.pid = INT32_MAX, .name = "ended", .exec_fd = -1, .exited = true, .started = 1};
+    static struct process *ended;
+    if (!ended)
+        ended = process_slot();
+    *ended = (struct process){.pid = INT32_MAX, .name = "ended", .exec_fd = -1, .exited = true, .started = 1};
     event_signal(1, false, 1, 0);
     require(feed(data, size, piece, true) == feed(data, size, ROOM, false));
     for (uint64_t seq = event_signal(1, false, 1, 0); seq && event_done(seq);)
