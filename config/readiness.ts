@@ -19,7 +19,10 @@ export const READINESS_EXPECTED = 'accepting, notify, http://HOST:PORT/PATH, exe
 export const READINESS_PATTERN = '^(accepting|notify|https?://.+|exec:.*\\S.*|delay:(0|[0-9]+(ms|s|m|h)))$';
 const DELAY_MAX = 3_600_000;
 
-/** Parses `accepting`, `notify`, `http://…`, `https://…`, `exec:CMD` (split by {@link splitWords}) or `delay:2s` (up to 1h). */
+/**
+ * Parses `accepting`, `notify`, `http://…`, `https://…`, `exec:CMD` (split by {@link splitWords}) or `delay:2s` (up
+ * to 1h).
+ */
 export function parseReadiness(text: string): Parsed<Readiness> {
   if (text === 'accepting' || text === 'notify') return accepted({ method: text });
   if (/^https?:\/\//.test(text)) return parseHttp(text);

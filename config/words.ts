@@ -2,8 +2,8 @@
 import { accepted, type Parsed, refused } from './parsed.ts';
 
 /**
- * Splits at white space. '…' is literal; in "…" a backslash keeps a following `"` or `\`; elsewhere it keeps any character.
- * `$`, `|`, `;` and their like are ordinary characters: there is no shell.
+ * Splits at white space. '…' is literal; in "…" a backslash keeps a following `"` or `\`; elsewhere it keeps any
+ * character. `$`, `|`, `;` and their like are ordinary characters: there is no shell.
  */
 export function splitWords(text: string): Parsed<string[]> {
   const words: string[] = [];

@@ -1,6 +1,6 @@
 /**
- * Reads Vitest's JSON report and says, in its last line, how many tests passed and failed. Exits 1 when one failed or, since nobody
- * reads a green run, was skipped.
+ * Reads Vitest's JSON report and says, in its last line, how many tests passed and failed. Exits 1 when one failed
+ * or, since nobody reads a green run, was skipped.
  */
 import { readFileSync } from 'node:fs';
 

@@ -8,14 +8,14 @@ import { ChangedMeanwhile, sentence } from './errors.ts';
 import { type Entry, errnoOf, type Scan } from './scan.ts';
 
 /**
- * Content hashes by identity, so that an unchanged tree costs one lstat a file. ctime is part of the key: it cannot be set, and
- * every write moves it.
+ * Content hashes by identity, so that an unchanged tree costs one lstat a file. ctime is part of the key: it cannot
+ * be set, and every write moves it.
  */
 export type DigestCache = Map<string, string>;
 
 /**
- * A write within the granularity of the file system's clock leaves ctime as it was (up to 1 s on network file systems): what is
- * younger than this, ms, is not remembered. Git calls such entries racy.
+ * A write within the granularity of the file system's clock leaves ctime as it was (up to 1 s on network file
+ * systems): what is younger than this, ms, is not remembered. Git calls such entries racy.
  */
 const RACY = 2000;
 
@@ -31,8 +31,8 @@ export interface Digest {
 }
 
 /**
- * SHA-256 over the program's path and, in the order of the scan, each entry: path, kind, executable or not, and content, link text
- * or absence.
+ * SHA-256 over the program's path and, in the order of the scan, each entry: path, kind, executable or not, and
+ * content, link text or absence.
  * @throws ChangedMeanwhile when a file was written to, or replaced, since the scan.
  * @throws Error with a sentence for the operator when something cannot be read.
  */

@@ -10,7 +10,10 @@ export class ChangedMeanwhile extends Error {
   }
 }
 
-/** There is no program to run. `code` as execve(2) would have it: ENOENT, or EACCES where there is one that may not be executed. */
+/**
+ * There is no program to run. `code` as execve(2) would have it: ENOENT, or EACCES where there is one that may not be
+ * executed.
+ */
 export class ProgramError extends Error {
   readonly code: 'ENOENT' | 'EACCES';
 

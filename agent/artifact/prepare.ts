@@ -1,4 +1,7 @@
-/** From a command line to what is executed: look, settle, digest, copy; again from the start when it changed meanwhile. */
+/**
+ * From a command line to what is executed: look, settle, digest, copy; again from the start when it changed
+ * meanwhile.
+ */
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { resolve } from 'node:path';
@@ -16,7 +19,9 @@ import type { Store } from './store.ts';
 const PATIENCE = 60_000;
 
 export interface PrepareOptions extends Command {
-  /** What belongs to the artifact beside the program; relative to `directory`. Empty: the program is what is watched. */
+  /**
+   * What belongs to the artifact beside the program; relative to `directory`. Empty: the program is what is watched.
+   */
   readonly watch: readonly string[];
   /** How long everything must stand still before it is taken, ms, >= 0. */
   readonly settle: number;
@@ -26,8 +31,8 @@ export interface PrepareOptions extends Command {
 }
 
 /**
- * The paths to watch, absolute. Where nothing is configured, the program itself; where that is not there yet, every place where it
- * would be found.
+ * The paths to watch, absolute. Where nothing is configured, the program itself; where that is not there yet, every
+ * place where it would be found.
  */
 export async function watchedPaths(
   options: Command & { readonly watch: readonly string[] },

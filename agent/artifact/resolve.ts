@@ -20,8 +20,8 @@ export function programCandidates({ command, directory, searchPath }: Command): 
 }
 
 /**
- * The path of the program, symlinks not resolved. On PATH the first executable regular file wins; where there is none, the
- * first file of that name, so that the error can say what is wrong with it.
+ * The path of the program, symlinks not resolved. On PATH the first executable regular file wins; where there is
+ * none, the first file of that name, so that the error can say what is wrong with it.
  * @throws ProgramError when there is no such file on PATH, or no name.
  */
 export async function locateProgram(command: Command): Promise<string> {

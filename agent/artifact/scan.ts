@@ -1,6 +1,6 @@
 /**
- * One look at a set of paths: what is there now, and by which names it is reached. The digest, the settling and the watch all
- * start from this look, so that they cannot disagree about what belongs to an artifact.
+ * One look at a set of paths: what is there now, and by which names it is reached. The digest, the settling and the
+ * watch all start from this look, so that they cannot disagree about what belongs to an artifact.
  */
 import type { BigIntStats } from 'node:fs';
 import { lstat, readdir, readlink } from 'node:fs/promises';
@@ -32,8 +32,8 @@ export interface Scan {
 const MAX_LINKS = 40;
 
 /**
- * What a watched directory does not include. Names that start with ".." are Kubernetes' own (its AtomicWriter refuses them to
- * users): the timestamped directory behind `..data`, whose files are reached through the links beside it.
+ * What a watched directory does not include. Names that start with ".." are Kubernetes' own (its AtomicWriter refuses
+ * them to users): the timestamped directory behind `..data`, whose files are reached through the links beside it.
  */
 export function isIgnored(name: string): boolean {
   return name === 'node_modules' || name === '.git' || name.startsWith('..');
@@ -166,7 +166,8 @@ export function errnoOf(error: unknown): string {
 }
 
 /**
- * The identity of what one look saw of an entry. mtime alone would prove nothing (cp -p puts it back); ctime cannot be set.
+ * The identity of what one look saw of an entry. mtime alone would prove nothing (cp -p puts it back); ctime cannot
+ * be set.
  */
 function fingerprint(entry: Entry): string {
   const { stat } = entry;

@@ -34,11 +34,11 @@ export interface SettleOptions {
 }
 
 /**
- * Looks until size, mtime, ctime, inode, mode and link texts of everything have stood still for `settle` ms. Polls, since a
- * file system event would say no more than the next look, and not every file system sends them.
+ * Looks until size, mtime, ctime, inode, mode and link texts of everything have stood still for `settle` ms. Polls,
+ * since a file system event would say no more than the next look, and not every file system sends them.
  *
- * A program renamed into place was complete before it got its name: where nothing was written within the last `settle`
- * ms, and nothing is wrong with it, the first look is enough.
+ * A program renamed into place was complete before it got its name: where nothing was written within the last
+ * `settle` ms, and nothing is wrong with it, the first look is enough.
  * @throws Error naming the path that kept changing; the reason of `signal` when aborted.
  */
 export async function settle<T extends Look>(look: () => Promise<T>, options: SettleOptions): Promise<T> {

@@ -1,7 +1,7 @@
 /**
- * The private copy that is executed instead of the program on the volume. So a restart after a crash starts the bytes that were
- * committed, never the newest ones; and `cp new /vol/server` works while the old one runs: the kernel refuses writers (ETXTBSY)
- * only for the file that is being executed.
+ * The private copy that is executed instead of the program on the volume. So a restart after a crash starts the bytes
+ * that were committed, never the newest ones; and `cp new /vol/server` works while the old one runs: the kernel
+ * refuses writers (ETXTBSY) only for the file that is being executed.
  */
 import { constants } from 'node:fs';
 import { access, chmod, copyFile, mkdir, open, rename, rm } from 'node:fs/promises';
@@ -21,9 +21,9 @@ export interface Source {
 }
 
 /**
- * Copies the program to `directory`/<16 hex of the digest>/<its name>, so that ps(1) shows the right name, and returns that path.
- * A copy that is already there and whole is used again. Shares the blocks where the file system can (FICLONE); never a hard
- * link, which a write in place would change too.
+ * Copies the program to `directory`/<16 hex of the digest>/<its name>, so that ps(1) shows the right name, and
+ * returns that path. A copy that is already there and whole is used again. Shares the blocks where the file system
+ * can (FICLONE); never a hard link, which a write in place would change too.
  * @throws ChangedMeanwhile when the copy is not what was digested.
  * @throws Error with a sentence for the operator: ENOSPC, EDQUOT, EROFS, noexec…
  */

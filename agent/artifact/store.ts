@@ -8,15 +8,17 @@ import { sentence } from './errors.ts';
 import { errnoOf } from './scan.ts';
 
 export interface Store {
-  /** This PID 1's own part of the store, or null where there is no usable one: programs then run from their own path. */
+  /**
+   * This PID 1's own part of the store, or null where there is no usable one: programs then run from their own path.
+   */
   readonly directory: string | null;
   /** For the operator: which store could not be used, and what that means. Empty when all is as wished. */
   readonly note: string;
   /** Content hashes of the last artifact. */
   readonly digests: DigestCache;
   /**
-   * Removes the copies of all other artifacts. `keep`: the digests (hex) of every generation that has processes or may be
-   * started again, and of the artifact that is being prepared.
+   * Removes the copies of all other artifacts. `keep`: the digests (hex) of every generation that has processes or
+   * may be started again, and of the artifact that is being prepared.
    */
   prune(keep: readonly string[]): Promise<void>;
 }
@@ -27,8 +29,8 @@ export function storeKey(digest: string): string {
 }
 
 /**
- * The places to try, best first. The store must belong to this container alone: in a directory that containers share, each
- * has a PID 1 of the same number.
+ * The places to try, best first. The store must belong to this container alone: in a directory that containers share,
+ * each has a PID 1 of the same number.
  */
 export function storeCandidates(
   configured: string | undefined,
@@ -57,7 +59,10 @@ export interface StoreOptions {
   readonly pid: number;
 }
 
-/** Opens the first usable store, and removes what dead owners left there. Never throws: no store is a mode of operation. */
+/**
+ * Opens the first usable store, and removes what dead owners left there. Never throws: no store is a mode of
+ * operation.
+ */
 export async function openStore({ configured, environment, pid }: StoreOptions): Promise<Store> {
   return openFirst(storeCandidates(configured, environment, process.geteuid?.() ?? 0), configured, pid);
 }
@@ -100,7 +105,9 @@ function makeStore(directory: string | null, note: string): Store {
   };
 }
 
-/** Makes `base` and this PID 1's directory in it, and tries whether a program could run from there. Null, or why not. */
+/**
+ * Makes `base` and this PID 1's directory in it, and tries whether a program could run from there. Null, or why not.
+ */
 async function claim({ path: base, shared }: Candidate, pid: number): Promise<string | null> {
   const own = join(base, String(pid));
   const probe = join(own, `.probe-${randomBytes(8).toString('hex')}`);

@@ -1,6 +1,6 @@
 /**
- * Performs what the machine asks for and tells it what came of it. All I/O is behind {@link Ports}, so that the driver runs in
- * tests without a process.
+ * Performs what the machine asks for and tells it what came of it. All I/O is behind {@link Ports}, so that the
+ * driver runs in tests without a process.
  */
 
 import { constants } from 'node:os';
@@ -63,7 +63,10 @@ export class Driver {
     return this.#state;
   }
 
-  /** The order is the promise that the machine relies on: kept, then true to the outside (readiness first), then acted upon. */
+  /**
+   * The order is the promise that the machine relies on: kept, then true to the outside (readiness first), then acted
+   * upon.
+   */
   dispatch(event: Untimed): void {
     const { state, effects } = step(this.#policy, this.#state, { ...event, at: this.#ports.now() } as Event);
     if (state !== this.#state) this.#ports.keep(state);

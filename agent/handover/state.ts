@@ -125,8 +125,10 @@ export interface State {
   readonly lastRun: number;
   /** Newest first, at most 16. */
   readonly history: readonly Outcome[];
-  /** Events that were answered, and with what, newest first, at most 8 answers: delivered again by PID 1, they are only answered
-   * again. */
+  /**
+   * Events that were answered, and with what, newest first, at most 8 answers: delivered again by PID 1, they are
+   * only answered again.
+   */
   readonly settled: readonly { readonly events: readonly number[]; readonly outcome: Outcome | null }[];
 }
 

@@ -14,10 +14,11 @@ export interface Page {
 
 export interface Pages {
   /**
-   * Replaces all pages at once: a reader sees those of before or these, never a mixture, whenever this process is killed.
+   * Replaces all pages at once: a reader sees those of before or these, never a mixture, whenever this process is
+   * killed.
    *
-   * @throws {Error} when a page is not as described above, when together they exceed a slot (256 KiB with 16 bytes for each page),
-   * or when writing fails (ENOSPC, ENOMEM). What was published before stays.
+   * @throws {Error} when a page is not as described above, when together they exceed a slot (256 KiB with 16 bytes
+   * for each page), or when writing fails (ENOSPC, ENOMEM). What was published before stays.
    */
   publish(pages: readonly Page[]): void;
 }
@@ -32,7 +33,8 @@ const TYPE = /^[ -~]{1,63}$/;
 const WITHOUT_BODY = new Set([204, 205, 304]);
 
 /**
- * Takes over the pages in `fd`, the memfd that PID 1 made: what an earlier agent published stays until the first `publish`.
+ * Takes over the pages in `fd`, the memfd that PID 1 made: what an earlier agent published stays until the first
+ * `publish`.
  *
  * @throws {Error} when `fd` does not hold health pages
  */

@@ -33,8 +33,8 @@ export const http: Method<{ readonly url: string }> = async (options, target, si
 };
 
 /**
- * The connection is closed after the answer: a kept one would only have to be drained by the program some day. Node's HTTP stack is
- * loaded here only: it costs 15 MB of resident memory, and most containers never need it.
+ * The connection is closed after the answer: a kept one would only have to be drained by the program some day.
+ * Node's HTTP stack is loaded here only: it costs 15 MB of resident memory, and most containers never need it.
  */
 async function getStatus(url: URL, signal: AbortSignal): Promise<number> {
   const { get } = await (url.protocol === 'https:' ? import('node:https') : import('node:http'));

@@ -7,8 +7,9 @@ export interface Debounce {
 }
 
 /**
- * Calls `fire` once nothing was noted for `quiet` ms, and at the latest `latest` ms after the first note, so that a file that is
- * written to without end cannot hold it back for ever. `fire` gets each distinct thing noted, oldest first.
+ * Calls `fire` once nothing was noted for `quiet` ms, and at the latest `latest` ms after the first note, so that a
+ * file that is written to without end cannot hold it back for ever. `fire` gets each distinct thing noted, oldest
+ * first.
  */
 export function debounce(fire: (what: readonly string[]) => void, quiet: number, latest: number): Debounce {
   const noted = new Set<string>();

@@ -1,10 +1,11 @@
 /**
  * Watches names in directories: each link and directory on the way to a path, and the file at its end.
  *
- * This is node:fs.watch and not chokidar, which watches trees for us (trees.ts). Tried with chokidar 6.0.0: a single file
- * goes deaf for good when a directory above it is replaced by rename (mv app.new app), a swap of Kubernetes' `..data` behind a
- * link is no event at all, and a path that does not exist yet makes it lstat each file of the nearest directory, /usr/bin for
- * one. A name in a directory is one inotify watch and no readdir, and is what a rename changes.
+ * This is node:fs.watch and not chokidar, which watches trees for us (trees.ts). Tried with chokidar 6.0.0: a single
+ * file goes deaf for good when a directory above it is replaced by rename (mv app.new app), a swap of Kubernetes'
+ * `..data` behind a link is no event at all, and a path that does not exist yet makes it lstat each file of the
+ * nearest directory, /usr/bin for one. A name in a directory is one inotify watch and no readdir, and is what a
+ * rename changes.
  */
 import { type FSWatcher, lstatSync, watch } from 'node:fs';
 import { join } from 'node:path';
@@ -20,7 +21,8 @@ export interface NameEvents {
 }
 
 /**
- * Watches `names` (by directory) for being created, replaced and removed, and `files` (full paths) for being written to as well.
+ * Watches `names` (by directory) for being created, replaced and removed, and `files` (full paths) for being written
+ * to as well.
  * @throws the system error of inotify_add_watch(2): ENOSPC, EMFILE, EACCES, ENOENT when it is gone by now.
  */
 export function watchNames(
@@ -57,7 +59,10 @@ export function watchNames(
   return { close };
 }
 
-/** Null for what is no directory. Inode numbers are used again at once (ext4); the time of birth tells two directories apart. */
+/**
+ * Null for what is no directory. Inode numbers are used again at once (ext4); the time of birth tells two directories
+ * apart.
+ */
 export function directoryIdentity(path: string): string | null {
   const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
   return stat?.isDirectory() ? `${stat.dev}:${stat.ino}:${stat.birthtimeNs}` : null;

@@ -9,8 +9,8 @@ import { watchTree } from './trees.ts';
 
 export interface WatchEvents {
   /**
-   * Something changed, was created, removed or swapped; `reason` is a sentence's beginning for the log. Whether the content is another
-   * one is for the digest to say.
+   * Something changed, was created, removed or swapped; `reason` is a sentence's beginning for the log. Whether the
+   * content is another one is for the digest to say.
    */
   onChange(reason: string): void;
   /** One line for the operator. */
@@ -35,9 +35,9 @@ export interface Watch {
 const ARM_ATTEMPTS = 5;
 
 /**
- * Watches `paths` (absolute; they need not exist) and everything that decides what they lead to: each directory and each link on the
- * way, the files, and directories with all that is below them. Resolves once a change cannot be missed. Where inotify(7) does
- * not work, or stops working, it polls, and says so once.
+ * Watches `paths` (absolute; they need not exist) and everything that decides what they lead to: each directory and
+ * each link on the way, the files, and directories with all that is below them. Resolves once a change cannot be
+ * missed. Where inotify(7) does not work, or stops working, it polls, and says so once.
  */
 export async function watchPaths(
   paths: readonly string[],

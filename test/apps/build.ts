@@ -1,4 +1,7 @@
-/** Puts a version of a sample service into a directory, as a deploy would: whole and at once, or in place; good or broken. */
+/**
+ * Puts a version of a sample service into a directory, as a deploy would: whole and at once, or in place; good or
+ * broken.
+ */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { accessSync, constants } from 'node:fs';
@@ -20,7 +23,9 @@ export type Variant = 'good' | 'exits-at-once' | 'never-ready' | 'not-executable
 export interface BuildOptions {
   /** Default `good`. */
   readonly variant?: Variant;
-  /** `rename`: written beside it and renamed over it, the default. `in-place`: the same inode, truncated and written. */
+  /**
+   * `rename`: written beside it and renamed over it, the default. `in-place`: the same inode, truncated and written.
+   */
   readonly replace?: 'rename' | 'in-place';
   /** nginx alone has to be told the address of the socket that it inherits: `127.0.0.1:8080`, `unix:/run/app.sock`. */
   readonly listen?: string;
@@ -139,7 +144,10 @@ export const appNames = Object.keys(recipes) as AppName[];
 export const missingFor = (name: AppName): string[] =>
   recipes[name].needs.filter((command) => !which(command));
 
-/** Builds `version` (letters, digits, `.`, `_`, `-`) of an app into `directory`, which is created; once more for an update. */
+/**
+ * Builds `version` (letters, digits, `.`, `_`, `-`) of an app into `directory`, which is created; once more for an
+ * update.
+ */
 export async function buildApp(
   name: AppName,
   version: string,

@@ -1,6 +1,6 @@
 /**
- * `make bench`: measures what Baton promises and prints it beside the bars, as Markdown on stdout. It asserts nothing: a
- * figure is of the machine that it was taken on. docs/benchmarks.md says what each means.
+ * `make bench`: measures what Baton promises and prints it beside the bars, as Markdown on stdout. It asserts
+ * nothing: a figure is of the machine that it was taken on. docs/benchmarks.md says what each means.
  */
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';

@@ -1,4 +1,6 @@
-/** The C programs that take the times: a clock read in Node would measure its event loop. Compiled when first needed. */
+/**
+ * The C programs that take the times: a clock read in Node would measure its event loop. Compiled when first needed.
+ */
 import { execFile } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -30,7 +32,10 @@ export async function which(command: string): Promise<string | null> {
   );
 }
 
-/** Static, against musl where it is there: as the binary itself, and so that no helper's own start weighs more than it must. */
+/**
+ * Static, against musl where it is there: as the binary itself, and so that no helper's own start weighs more than it
+ * must.
+ */
 export async function helper(name: HelperName): Promise<string> {
   await mkdir(directory, { recursive: true });
   const output = join(directory, name);

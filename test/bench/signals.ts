@@ -23,7 +23,10 @@ const run: Contender = {
   ],
 };
 
-/** `one-cpu`: all on the same processor, as in a container that has no more: the program often waits until its init sleeps. */
+/**
+ * `one-cpu`: all on the same processor, as in a container that has no more: the program often waits until its init
+ * sleeps.
+ */
 export type Placement = 'free' | 'one-cpu';
 
 export async function measureSignals(

@@ -1,4 +1,7 @@
-/** What is said of a sample: its middle and its spread. Means are left out: one preempted round in a thousand moves them. */
+/**
+ * What is said of a sample: its middle and its spread. Means are left out: one preempted round in a thousand moves
+ * them.
+ */
 
 export interface Summary {
   readonly count: number;
@@ -31,8 +34,8 @@ export function summarise(sample: readonly number[]): Summary {
 }
 
 /**
- * The ratios of two contenders round by round: what slows a whole round down cancels out, which the ratio of two medians does
- * not promise.
+ * The ratios of two contenders round by round: what slows a whole round down cancels out, which the ratio of two
+ * medians does not promise.
  * @throws RangeError when the samples are not of the same rounds, or a reference is not above 0
  */
 export function pairedRatio(sample: readonly number[], reference: readonly number[]): Summary {

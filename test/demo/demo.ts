@@ -117,7 +117,10 @@ async function play(stage: Stage): Promise<string[]> {
   ];
 }
 
-/** As an orchestrator ends a container: the load balancer sees /readyz, and looks away while everything is still served. */
+/**
+ * As an orchestrator ends a container: the load balancer sees /readyz, and looks away while everything is still
+ * served.
+ */
 async function stop(stage: Stage) {
   const { container, healthPort, loads } = stage;
   container.signal('SIGTERM');

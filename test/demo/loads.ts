@@ -1,4 +1,6 @@
-/** Three kinds of client at once: those that connect anew, those that stay connected, and those that take their time. */
+/**
+ * Three kinds of client at once: those that connect anew, those that stay connected, and those that take their time.
+ */
 import type { Result } from '../load/connection.ts';
 import { type Load, startLoad } from '../load/load.ts';
 import type { Report } from '../load/report.ts';

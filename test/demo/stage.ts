@@ -62,7 +62,10 @@ export class Stage implements AsyncDisposable {
     await buildApp('c', version, this.#volume, options);
   }
 
-  /** Does something, waits for the outcome of the handover that follows, and prints it; then lets the load go on for a while. */
+  /**
+   * Does something, waits for the outcome of the handover that follows, and prints it; then lets the load go on for a
+   * while.
+   */
   async handover(
     change: string,
     act: () => unknown,

@@ -26,9 +26,9 @@ export const failureClasses = [
 export type FailureClass = (typeof failureClasses)[number];
 
 /**
- * `stale` is apart from the failures: a request on a kept-alive connection that the server closed before it sent a byte
- * of the answer. It may have closed before it had the request: the race of RFC 9112 section 9.5, which a client is to expect. Never
- * repeated here.
+ * `stale` is apart from the failures: a request on a kept-alive connection that the server closed before it sent a
+ * byte of the answer. It may have closed before it had the request: the race of RFC 9112 section 9.5, which a client
+ * is to expect. Never repeated here.
  */
 export type Result =
   | { readonly kind: 'ok'; readonly response: Response; readonly reused: boolean }

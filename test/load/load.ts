@@ -8,7 +8,9 @@ import { Recorder, type Report } from './report.ts';
 export interface LoadOptions extends Target {
   /** Requests in flight at most; each waits for its answer before the next. Default 8. */
   readonly connections?: number;
-  /** `per-request`: a new connection for each, with `Connection: close`. `keep-alive`: as long as the server keeps it. */
+  /**
+   * `per-request`: a new connection for each, with `Connection: close`. `keep-alive`: as long as the server keeps it.
+   */
   readonly mode: 'per-request' | 'keep-alive';
   /** Default `/`. */
   readonly path?: string;

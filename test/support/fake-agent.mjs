@@ -1,6 +1,6 @@
 /**
- * Stands beside a copy of the binary, as its `agent.mjs`, and hands the wire on to a test (pid1.ts), which then is the agent itself
- * and sees each byte. Lines of JSON in both directions, bytes in base64.
+ * Stands beside a copy of the binary, as its `agent.mjs`, and hands the wire on to a test (pid1.ts), which then is
+ * the agent itself and sees each byte. Lines of JSON in both directions, bytes in base64.
  */
 import { connect, Socket } from 'node:net';
 import process from 'node:process';

@@ -16,8 +16,8 @@ const possible =
 export const mountTest = test.skipIf(!possible && !CI);
 
 /**
- * Runs `setup` (shell) and then `script` (an ES module, which gets `args` as process.argv.slice(1)) in a mount namespace of their own.
- * Returns what the script wrote to its standard output.
+ * Runs `setup` (shell) and then `script` (an ES module, which gets `args` as process.argv.slice(1)) in a mount
+ * namespace of their own. Returns what the script wrote to its standard output.
  */
 export async function inMountNamespace(setup: string, script: string, ...args: string[]): Promise<string> {
   const command = `set -e\n${setup}\nnode=$1 script=$2\nshift 2\nexec "$node" --input-type=module -e "$script" -- "$@"`;
