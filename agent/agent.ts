@@ -121,7 +121,7 @@ export class Agent {
         this.#done(event.seq);
         break;
       case 'notify':
-        this.#notifications.take(event, this.#isReady(event.pid));
+        this.#notifications.take(event, this.#isAwaited(event.pid));
         break;
       case 'request':
         this.#takeRequest(event);
@@ -226,10 +226,12 @@ export class Agent {
     this.#parts.init.done(seq).catch(() => {});
   }
 
-  #isReady(pid: number): boolean {
-    const { active, candidate } = this.#running.state;
-    const processes = [...(active?.processes ?? []), ...(candidate?.generation.processes ?? [])];
-    return processes.some((process) => process.pid === pid && process.state === 'ready');
+  /** One that is not known here was just started: what it says may come before PID 1's answer to `spawn`. */
+  #isAwaited(pid: number): boolean {
+    const { active, candidate, draining } = this.#running.state;
+    const processes = [active, candidate?.generation, ...draining].flatMap((known) => known?.processes ?? []);
+    const process = processes.find((known) => known.pid === pid);
+    return process === undefined || (process.state === 'running' && process.stop === null);
   }
 
   #pidsOf(generation: number | null): number[] {

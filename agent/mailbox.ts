@@ -4,6 +4,11 @@ export class Mailbox<T> implements AsyncIterable<T> {
   #wake: (() => void) | null = null;
   #closed = false;
 
+  /** Items that nobody has read yet. */
+  get size(): number {
+    return this.#waiting.length;
+  }
+
   put(item: T): void {
     this.#waiting.push(item);
     this.#wake?.();
