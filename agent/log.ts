@@ -10,6 +10,7 @@ export interface LogOptions {
 }
 
 const STDERR = 2;
+const FLUSH_MS = 500;
 
 export async function openLog({ level, format }: LogOptions): Promise<Log> {
   const options = { level, base: { name: 'baton' }, timestamp: pino.stdTimeFunctions.isoTime };
@@ -24,7 +25,13 @@ export async function openLog({ level, format }: LogOptions): Promise<Log> {
   return pino(options, pino.destination({ dest: STDERR, sync: false, maxLength: 1024 * 1024 }));
 }
 
-/** Writes out what is buffered; before the process ends. */
+/** Writes out what is buffered; before the process ends. Not for ever: whoever reads the log may have stopped reading. */
 export function flushLog(log: Log): Promise<void> {
-  return new Promise((resolve) => log.flush(() => resolve()));
+  return new Promise((resolve) => {
+    const patience = setTimeout(resolve, FLUSH_MS);
+    log.flush(() => {
+      clearTimeout(patience);
+      resolve();
+    });
+  });
 }
