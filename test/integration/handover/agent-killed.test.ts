@@ -50,7 +50,7 @@ describe.concurrent('the agent is killed', () => {
     await using run = await watched();
     const { service, watchers } = run;
     service.running.kill('SIGHUP');
-    await service.until(({ active }) => active?.generation === 2);
+    await service.until(({ active, phase }) => active?.generation === 2 && phase === 'steady');
     expect((await service.baton('reload')).code).toBe(0);
     await service.until(({ phase }) => phase === 'steady');
     for (let time = 0; time < 3; time++) await killAgent(service);

@@ -10,7 +10,7 @@ const witness = (app: readonly string[]) => {
   return [
     'sh',
     '-c',
-    `${traps.join(';')}; trap 'kill $!; wait $!; exit' TERM; "$@" & while :; do wait; done`,
+    `${traps.join(';')}; trap 'kill $!; wait $!; exit' TERM; "$@" & echo "$BATON_GENERATION up"; while :; do wait; done`,
     'sh',
     ...app,
   ];
@@ -22,12 +22,14 @@ describe.concurrent('signals', () => {
     const flags = ['--ready', gate.readiness, '--watch', 'off'];
     await using service = await Service.start('c', { command: witness, flags, watch: [] });
     const { running } = service;
+    await running.waitFor(/^1 up\n$/);
     running.kill('SIGUSR1');
-    await running.waitFor(/^1 USR1\n$/);
+    await running.waitFor(/1 USR1\n$/);
 
     await gate.close();
     running.kill('SIGHUP');
     await service.until(({ candidate }) => candidate?.processes[0]?.state === 'running');
+    await running.waitFor(/2 up\n$/);
     running.kill('SIGWINCH');
     await running.waitFor(/1 WINCH\n$/);
 
@@ -39,20 +41,20 @@ describe.concurrent('signals', () => {
     await running.waitFor(/2 40\n$/);
     await result;
     await service.stop();
-    expect(running.stdout).toBe('1 USR1\n1 WINCH\n2 40\n');
+    expect(running.stdout).toBe('1 up\n1 USR1\n2 up\n1 WINCH\n2 40\n');
   });
 
   test('--reload-signal: another one reloads, and SIGHUP is the program’s', async () => {
     const flags = ['--reload-signal', 'SIGUSR2'];
     await using service = await Service.start('c', { command: witness, flags });
     service.running.kill('SIGHUP');
-    await service.running.waitFor(/^1 HUP\n$/);
+    await service.running.waitFor(/1 HUP\n$/);
     expect(await service.outcomeOf(() => service.running.kill('SIGUSR2'))).toMatchObject({
       outcome: 'promoted',
       generation: 2,
       by: 'signal',
     });
     await service.stop();
-    expect(service.running.stdout).toBe('1 HUP\n');
+    expect(service.running.stdout).toBe('1 up\n1 HUP\n2 up\n');
   });
 });

@@ -1,7 +1,7 @@
 /** The container's end, whatever is going on: everything is asked to stop and reaped, and the exit code says how it went. */
 import { kill } from 'node:process';
 import { describe, expect, test } from 'vitest';
-import { Gate } from '../../support/gate.ts';
+import type { BuildOptions } from '../../apps/build.ts';
 import { baton } from '../../support/namespace.ts';
 import { type LogLine, Service, type ServiceOptions } from '../../support/service.ts';
 
@@ -18,9 +18,10 @@ const isUp = (service: Service) => service.waitForLog(({ msg }) => msg === 'list
 interface Situation {
   readonly when: string;
   readonly flags?: readonly string[];
-  /** Nothing gets ready from the start. */
-  readonly closed?: true;
-  readonly reach: (service: Service, gate: Gate) => Promise<unknown>;
+  readonly build?: BuildOptions;
+  readonly reach: (service: Service) => Promise<unknown>;
+  /** Default 0. */
+  readonly code?: number;
 }
 
 const situations: readonly Situation[] = [
@@ -36,7 +37,8 @@ const situations: readonly Situation[] = [
   },
   {
     when: 'while the first generation starts',
-    closed: true,
+    build: { variant: 'never-ready' },
+    code: 128 + 15,
     reach: async (service) => {
       await isUp(service);
       await service.until(({ candidate }) => candidate !== null);
@@ -53,10 +55,9 @@ const situations: readonly Situation[] = [
   },
   {
     when: 'while a candidate starts',
-    reach: async (service, gate) => {
+    reach: async (service) => {
       await isServing(service);
-      await gate.close();
-      service.running.kill('SIGHUP');
+      await service.update('stuck', { variant: 'never-ready' });
       await service.until(({ candidate }) => candidate !== null);
     },
   },
@@ -82,16 +83,10 @@ const situations: readonly Situation[] = [
 ];
 
 describe.each(modes)('as %s', (as) => {
-  test.concurrent.each(situations)('SIGTERM $when', async ({ flags = [], closed, reach }) => {
-    await using gate = await Gate.opened();
-    if (closed) await gate.close();
-    await using service = await Service.launch('c', {
-      as,
-      version: 'old',
-      flags: ['--ready', gate.readiness, ...flags],
-    });
-    await reach(service, gate);
-    expect(await service.stop()).toEqual({ code: 0, signal: null });
+  test.concurrent.each(situations)('SIGTERM $when', async ({ flags = [], build = {}, reach, code = 0 }) => {
+    await using service = await Service.launch('c', { as, flags, build });
+    await reach(service);
+    expect(await service.stop()).toEqual({ code, signal: null });
     expect(await service.leftovers()).toEqual([]);
   });
 
