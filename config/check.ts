@@ -24,6 +24,11 @@ const UNCATCHABLE = ['SIGKILL', 'SIGSTOP'];
 const STOPS_BATON = ['SIGTERM', 'SIGINT', 'SIGQUIT'];
 const NEEDED = ['SIGCHLD'];
 
+/** Options whose text has no bound of its own. */
+const LONG = ['command', 'watch', 'listen', 'ready'] as const;
+/** Bytes. PID 1 keeps 64 KiB for the next agent (docs/wire.md, `keep`): half for this, half for the handover's state. */
+const CONFIG_MAX = 32 * 1024;
+
 export const RULES: readonly Rule[] = [
   {
     reads: ['listen'],
@@ -89,11 +94,32 @@ export const RULES: readonly Rule[] = [
         : [],
   },
   {
+    reads: LONG,
+    check: (config) => {
+      const size = sizeOf(config);
+      if (size <= CONFIG_MAX) return [];
+      const [key] = LONG.toSorted((one, other) => sizeOf(config[other]) - sizeOf(config[one]));
+      if (key === undefined) return [];
+      const advice = 'put what is long into a file of its own';
+      return [
+        {
+          key,
+          text: `too long: all options take ${size} bytes together, and ${CONFIG_MAX} are kept (${advice})`,
+        },
+      ];
+    },
+  },
+  {
     reads: ['command'],
     check: ({ command }) =>
       command[0] === '' ? [{ key: 'command', index: 0, text: 'the name of the program is empty' }] : [],
   },
 ];
+
+/** As the agent keeps it: agent/agent.ts. */
+function sizeOf(value: unknown): number {
+  return Buffer.byteLength(JSON.stringify(value));
+}
 
 /** Each is compared with those before it, so that a clash is told once, at the later one. */
 function listenerConflicts(listen: readonly Listener[], index: number): Conflict[] {

@@ -189,6 +189,12 @@ describe('rules between options', () => {
     ],
     ['reload by CHLD', ['--reload-signal', 'CHLD', '--', 'x'], '--reload-signal: SIGCHLD tells Baton'],
     ['stop by STOP', ['--stop-signal', 'STOP', '--', 'x'], '--stop-signal: SIGSTOP would freeze'],
+    ['more than is kept', ['--', 'x', 'y'.repeat(32_768)], 'command: too long: all options take 33'],
+    [
+      'more than is kept, elsewhere',
+      ['--watch', `/${'y'.repeat(20_000)}`, '--', 'x', 'y'.repeat(15_000)],
+      '--watch: too long',
+    ],
   ])('%s', async (_, argv, line) => {
     expect(await errorsOf({ argv })).toEqual([expect.stringContaining(line)]);
   });
@@ -198,6 +204,7 @@ describe('rules between options', () => {
     ['accepting with a listener', ['--listen', ':1', '--ready', 'accepting', '--', 'x']],
     ['the health port, with health elsewhere', ['--listen', ':9901', '--health', ':9902', '--', 'x']],
     ['both pauses alike', ['--restart-delay', '10s', '--', 'x']],
+    ['a long command', ['--', 'x', 'y'.repeat(31_000)]],
   ])('%s are fine', async (_, argv) => {
     expect(await errorsOf({ argv })).toEqual([]);
   });
