@@ -19,16 +19,20 @@ export function missedNews({ state, at }: Turn, listed: Listed): readonly EventO
   });
 }
 
-/** Whatever the last agent had asked for and was not seen to get; what the news touched has been asked for
- * just now. */
+/**
+ * Whatever the last agent had asked for and was not seen to get; what the news touched has been asked for
+ * just now.
+ */
 export function askForOutstanding(turn: Turn, before: State): void {
   if (turn.state.preparing !== null) turn.effects.push({ type: 'prepare', trigger: turn.state.preparing });
   const untouched = new Set(processes(before));
   for (const process of processes(turn.state)) if (untouched.has(process)) askAgain(turn, process);
 }
 
-/** Processes that PID 1 never started. They are asked for under new keys: an exit of the old key that is still
- * on its way cannot then be taken for theirs. */
+/**
+ * Processes that PID 1 never started. They are asked for under new keys: an exit of the old key that is still
+ * on its way cannot then be taken for theirs.
+ */
 export function spawnUnanswered(turn: Turn, listed: Listed): void {
   for (const generation of generations(turn.state)) {
     for (const process of generation.processes) {

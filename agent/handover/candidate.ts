@@ -18,8 +18,10 @@ export function takeArtifact(turn: Turn, { artifact }: EventOf<'prepared'>): voi
   else conclude(turn, trigger, { result: 'unchanged', reason: 'nothing has changed', generation });
 }
 
-/** The generation that makes a new one needless. A change undone while its candidate starts leads back to the active
- * one, unless someone had insisted on a restart. */
+/**
+ * The generation that makes a new one needless. A change undone while its candidate starts leads back to the active
+ * one, unless someone had insisted on a restart.
+ */
 function alreadyThere(
   { active, candidate }: State,
   { force }: Trigger,

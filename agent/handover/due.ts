@@ -1,5 +1,7 @@
-/** Time: what is due, and when the next thing will be. The two stand together because each must know all of the
- * other's. */
+/**
+ * Time: what is due, and when the next thing will be. The two stand together because each must know all of the
+ * other's.
+ */
 import { formatDuration } from '../../config/duration.ts';
 import type { EventOf, Policy, Process, State } from './state.ts';
 import { nextBegins } from './trigger.ts';

@@ -1,5 +1,7 @@
-/** What follows when a process that was to serve is lost: the candidate fails, the active generation is restarted,
- * and where that does not help Baton stops, so that the orchestrator sees it. */
+/**
+ * What follows when a process that was to serve is lost: the candidate fails, the active generation is restarted,
+ * and where that does not help Baton stops, so that the orchestrator sees it.
+ */
 import { abandon } from './candidate.ts';
 import { CANNOT_EXECUTE, type Exit, exitCode, exitReason, NOT_FOUND } from './exit.ts';
 import { conclude } from './outcome.ts';
@@ -78,8 +80,10 @@ export function restartThoseDue(turn: Turn): void {
   });
 }
 
-/** `final`: trying again cannot help, or is not wanted; matters only where no generation stands behind the
- * candidate. */
+/**
+ * `final`: trying again cannot help, or is not wanted; matters only where no generation stands behind the
+ * candidate.
+ */
 function failCandidate(turn: Turn, process: Process, loss: Loss, final = false): void {
   abandon(turn, 'failed', loss.reason);
   if (turn.state.active !== null) return;

@@ -30,8 +30,10 @@ export function probe(turn: Turn, { key, pid, instance }: Process): void {
     turn.effects.push({ type: 'probe', key, pid, generation: partsOf(key).generation, instance });
 }
 
-/** Asks for the stop: the signal now, SIGKILL when the drain time is up. The scope is the group where the main
- * process is lost: what it left behind would hear of it in no other way. */
+/**
+ * Asks for the stop: the signal now, SIGKILL when the drain time is up. The scope is the group where the main
+ * process is lost: what it left behind would hear of it in no other way.
+ */
 export function askToStop(turn: Turn, process: Process, scope: Scope = turn.policy.stopScope): void {
   if (process.state === 'running') turn.effects.push({ type: 'cancel-probe', key: process.key });
   update(turn, process.key, { stop: { killAt: turn.at + turn.policy.stopTimeout, told: false } });
@@ -61,8 +63,10 @@ export function kill(turn: Turn, process: Process): void {
   signal(turn, process, SIGKILL, 'group');
 }
 
-/** A new agent cannot know which of the last one's requests were heard: those that were not confirmed are
- * made again. */
+/**
+ * A new agent cannot know which of the last one's requests were heard: those that were not confirmed are
+ * made again.
+ */
 export function askAgain(turn: Turn, process: Process): void {
   if (process.stop?.killAt === null) kill(turn, process);
   else if (process.stop?.told === false)

@@ -20,16 +20,20 @@ export interface Policy {
   /** Crashes of the active generation within `restartWindow` (ms) at which Baton gives up and exits. */
   readonly restartLimit: number;
   readonly restartWindow: number;
-  /** The pause before the first restart, ms; doubled at each further crash within the window, up to
-   * `restartDelayMax`. */
+  /**
+   * The pause before the first restart, ms; doubled at each further crash within the window, up to
+   * `restartDelayMax`.
+   */
   readonly restartDelay: number;
   readonly restartDelayMax: number;
   /** How many old generations may drain at once before a further handover waits, at least 1. */
   readonly maxDraining: number;
 }
 
-/** `spawning` until PID 1 answers; `running` is not ready yet; `exited`: the main process is reaped, others of its
- * group may live on. */
+/**
+ * `spawning` until PID 1 answers; `running` is not ready yet; `exited`: the main process is reaped, others of its
+ * group may live on.
+ */
 export type ProcessState = 'spawning' | 'running' | 'ready' | 'exited';
 
 export interface Process {
@@ -48,9 +52,11 @@ export interface Process {
 export interface Stop {
   /** When SIGKILL follows; null once it was sent. Counts only while the process has a pid. */
   readonly killAt: number | null;
-  /** The stop signal needs no repeating: PID 1 has confirmed it, or the main process is gone. A new agent must not
+  /**
+   * The stop signal needs no repeating: PID 1 has confirmed it, or the main process is gone. A new agent must not
    * send it twice, because many programs take a second SIGTERM for "now" (Go's signal.NotifyContext, once stopped),
-   * nor forget it, because then nothing would drain. */
+   * nor forget it, because then nothing would drain.
+   */
   readonly told: boolean;
 }
 
@@ -100,11 +106,15 @@ export interface Stopping {
   readonly lameDuckEnds: number;
   /** Who waits for the end of the lame duck (`baton drain`): sequence numbers. */
   readonly waiting: readonly number[];
-  /** The stop signal's sequence number. null: only a drain was asked for, which outlasts the lame duck, or Baton
-   * stops of its own accord. */
+  /**
+   * The stop signal's sequence number. null: only a drain was asked for, which outlasts the lame duck, or Baton
+   * stops of its own accord.
+   */
   readonly event: number | null;
-  /** The exit code once all are gone: decided already where Baton stops of its own accord, else the first of the
-   * program's own that is not 0. */
+  /**
+   * The exit code once all are gone: decided already where Baton stops of its own accord, else the first of the
+   * program's own that is not 0.
+   */
   readonly code: number;
 }
 
@@ -135,9 +145,11 @@ export interface State {
 /** Every event carries the time, CLOCK_MONOTONIC in ms: the machine has no clock. */
 export type Event = { readonly at: number } & (
   | { readonly type: 'start' }
-  /** A new agent took over. `processes`: those that PID 1 lists, and those whose `exit` and `gone` it is about to
+  /**
+   * A new agent took over. `processes`: those that PID 1 lists, and those whose `exit` and `gone` it is about to
    * tell again (feed these right after). One that is missing here is lost: taken as exited with a code that nobody
-   * knows. */
+   * knows.
+   */
   | {
       readonly type: 'attached';
       readonly processes: readonly { readonly key: string; readonly pid: number }[];
@@ -149,12 +161,16 @@ export type Event = { readonly at: number } & (
       readonly event: number | null;
     }
   | { readonly type: 'prepared'; readonly artifact: Artifact }
-  /** `code`: Baton's exit code where nothing runs that could go on: 127 not found, 126 not
-   * executable, else 1. */
+  /**
+   * `code`: Baton's exit code where nothing runs that could go on: 127 not found, 126 not
+   * executable, else 1.
+   */
   | { readonly type: 'refused'; readonly reason: string; readonly code: number }
   | { readonly type: 'spawned'; readonly key: string; readonly pid: number }
-  /** `code`: as a shell would exit. 127 (ENOENT…) and 126 (EACCES, ENOEXEC…): trying again cannot help; any other: it
-   * may (EAGAIN, ENOMEM, ETXTBSY). */
+  /**
+   * `code`: as a shell would exit. 127 (ENOENT…) and 126 (EACCES, ENOEXEC…): trying again cannot help; any other: it
+   * may (EAGAIN, ENOMEM, ETXTBSY).
+   */
   | { readonly type: 'spawn-failed'; readonly key: string; readonly reason: string; readonly code: number }
   | { readonly type: 'ready'; readonly key: string }
   /** `reason` completes the sentence "the process …": "closed its readiness socket". */
@@ -200,16 +216,20 @@ export type Effect =
     }
   /** An outcome to log and count. */
   | { readonly type: 'record'; readonly outcome: Outcome }
-  /** A process that was to serve is lost (died, never got ready, could not be started) and nothing else stands in for
-   * it. It is started again after `delay` ms; null: too many crashes, Baton stops. */
+  /**
+   * A process that was to serve is lost (died, never got ready, could not be started) and nothing else stands in for
+   * it. It is started again after `delay` ms; null: too many crashes, Baton stops.
+   */
   | {
       readonly type: 'crashed';
       readonly key: string;
       readonly reason: string;
       readonly delay: number | null;
     }
-  /** Answer a trigger's event with its outcome, or an event that has none (null). `ok` false: the answer is a
-   * refusal. */
+  /**
+   * Answer a trigger's event with its outcome, or an event that has none (null). `ok` false: the answer is a
+   * refusal.
+   */
   | {
       readonly type: 'settle';
       readonly event: number;

@@ -49,8 +49,10 @@ export function exitOnceAllGone(turn: Turn): void {
     turn.effects.push({ type: 'exit', code: stopping.code });
 }
 
-/** The end of a process that was asked to stop; once the container stops, its code becomes Baton's. What is left of
- * its group has until SIGKILL. */
+/**
+ * The end of a process that was asked to stop; once the container stops, its code becomes Baton's. What is left of
+ * its group has until SIGKILL.
+ */
 export function noteEnd(turn: Turn, process: Process, exit: Exit): void {
   if (process.state === 'exited') return;
   const { active, stopping } = turn.state;

@@ -1,5 +1,7 @@
-/** One turn of the machine: the state so far, and what was asked for on the way. It lives no longer than one `step`;
- * the state inside is replaced, never changed, so that the caller's stays as it was. */
+/**
+ * One turn of the machine: the state so far, and what was asked for on the way. It lives no longer than one `step`;
+ * the state inside is replaced, never changed, so that the caller's stays as it was.
+ */
 import type { Effect, Generation, Policy, Process, State } from './state.ts';
 
 export interface Turn {

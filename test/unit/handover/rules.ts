@@ -1,5 +1,7 @@
-/** The rules of the handover (docs/handover.md), held against each step by means of effects and of the world's truth,
- * not of the machine's own opinion, wherever that is possible. */
+/**
+ * The rules of the handover (docs/handover.md), held against each step by means of effects and of the world's truth,
+ * not of the machine's own opinion, wherever that is possible.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import { project } from '../../../agent/handover/machine.ts';
 import type { Effect, Event, Generation, Outcome, Process, State } from '../../../agent/handover/state.ts';

@@ -86,8 +86,10 @@ export class World {
     }
   }
 
-  /** A new agent: it has the kept state and PID 1, nothing else; what was not done is told again. `loses`: of
-   * processes that are gone it does not say that their end is about to be told. */
+  /**
+   * A new agent: it has the kept state and PID 1, nothing else; what was not done is told again. `loses`: of
+   * processes that are gone it does not say that their end is about to be told.
+   */
   restartAgent(loses = false): void {
     if (this.exit !== null) return;
     this.spawns = [];
