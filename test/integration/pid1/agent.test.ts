@@ -87,7 +87,8 @@ describePid1((suite) => {
     const first = await pid1.attached();
     const [inode, address] = await first.request('listen', 'web', 'tcp://127.0.0.1:0');
     const pid = await first.spawn('one', [actor, 'stay']);
-    const ended = await first.spawn('two', [actor, 'fork', 'stay']);
+    const ended = await first.spawn('two', [actor, 'child', 'say:two', 'stay']);
+    await pid1.running.waitFor(/^two$/m);
     await first.request('kill', ended, 9, 'process');
     await first.next('exit');
     await first.request('keep', 'ünïcode and\nnewlines');

@@ -52,6 +52,20 @@ describePid1((suite) => {
     }
   });
 
+  test('an orphan that speaks and ends at once is heard too', async () => {
+    await using pid1 = await suite.start();
+    const agent = await pid1.attached();
+    for (let round = 0; round < 50; round++) {
+      const pid = await agent.spawn('one', [actor, 'leave', `send:ROUND=${round}`]);
+      await agent.next('gone');
+      expect((await agent.next('notify')).slice(1)).toEqual([
+        String(pid),
+        expect.anything(),
+        `ROUND=${round}`,
+      ]);
+    }
+  });
+
   test.each([
     ['a session of its own', ['fork', 'setsid', 'leave']],
     ['no process of ours', []],

@@ -116,11 +116,14 @@ describePid1((suite) => {
     pid1.running.kill(SIGTERM);
     await agent.next('signal');
     await agent.kill();
+    let agents = 0;
     await everyAgent(pid1, async (next) => {
+      agents++;
       await next.attach();
       await next.kill();
     });
     expect(await pid1.exit).toEqual({ code: 7, signal: null });
+    expect(agents).toBeLessThanOrEqual(3);
   });
 
   test('a stop that an agent took up is not forgotten when it dies', async () => {
