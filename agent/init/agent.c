@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,6 +45,22 @@ static int backoff = BACKOFF_FIRST_MS;
  * still, the clock has jumped though the agent had no chance to ping. */
 static int silent_periods;
 
+/* Node makes the standard streams non-blocking, which is a pipe's flag and not a descriptor's (open(2)): the program, which
+ * has the same ones, would lose output to EAGAIN. So the agent opens the pipe anew; O_NONBLOCK keeps one that nobody reads
+ * from holding us up. What cannot be opened (a socket, or a pipe of another user's) stays shared. */
+static void unshare_pipe(int fd, const char *path, int mode)
+{
+    struct stat stat;
+
+    if (fstat(fd, &stat) || !S_ISFIFO(stat.st_mode))
+        return;
+    int own = open(path, mode | O_NONBLOCK | O_CLOEXEC);
+    if (own < 0)
+        return;
+    dup2(own, fd);
+    close(own);
+}
+
 static void exec_agent(int ours, int theirs)
 {
     /* Both are moved out of the way first: each may stand where the other belongs. What is closed on the way makes the room,
@@ -57,6 +74,9 @@ static void exec_agent(int ours, int theirs)
         say("cannot start the agent: %s", errno_name(errno));
         _exit(EXIT_CANNOT_EXEC);
     }
+    unshare_pipe(STDIN_FILENO, "/dev/null", O_RDONLY);
+    unshare_pipe(STDOUT_FILENO, "/proc/self/fd/1", O_WRONLY);
+    unshare_pipe(STDERR_FILENO, "/proc/self/fd/2", O_WRONLY);
     signals_reset();
     _exit(node_exec(arguments));
 }

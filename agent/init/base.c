@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CLOSE_BLINDLY_MAX = 65536 }; /* descriptors tried one by one where the kernel lists none */
+enum {
+    SAY_PATIENCE_MS = 20,
+    CLOSE_BLINDLY_MAX = 65536, /* descriptors tried one by one where the kernel lists none */
+};
 
 void say(const char *format, ...)
 {
@@ -28,9 +32,13 @@ void say(const char *format, ...)
     if (n > 0)
         length += (size_t)n < sizeof line - length - 1 ? (size_t)n : sizeof line - length - 2;
     line[length++] = '\n';
-    /* A log that cannot be written is no reason to do anything else than go on. */
-    ssize_t ignored = write(STDERR_FILENO, line, length);
-    (void)ignored;
+    /* A log that cannot be written is no reason to do anything else than go on, nor is one that nobody reads a reason to wait.
+     * Where poll(2) sees room in a pipe, there is some for PIPE_BUF bytes. */
+    struct pollfd log = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&log, 1, SAY_PATIENCE_MS) > 0) {
+        ssize_t ignored = write(STDERR_FILENO, line, length);
+        (void)ignored;
+    }
     errno = error;
 }
 
