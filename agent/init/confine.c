@@ -56,9 +56,16 @@ static bool drop_capabilities(void)
     return !syscall(SYS_capset, &header, none);
 }
 
+/* Where it is lower already, it stays: only a privileged process may raise it. */
 static bool limit(int resource, rlim_t value)
 {
-    struct rlimit both = {value, value};
+    struct rlimit both;
+
+    if (getrlimit(resource, &both))
+        return false;
+    if (both.rlim_max > value)
+        both.rlim_max = value;
+    both.rlim_cur = both.rlim_max;
     return !setrlimit(resource, &both);
 }
 
