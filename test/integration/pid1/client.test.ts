@@ -72,7 +72,6 @@ describePid1((suite) => {
     ['reload', ['--no-wait'], ['reload', 'no-wait']],
     ['reload', ['--json'], ['reload', 'json']],
     ['drain', ['--timeout', '1h'], ['drain']],
-    ['rollback', ['--timeout=1m'], ['rollback']],
   ])('%s %j asks the agent, and exits with its code', async (verb, flags, asked) => {
     await using pid1 = await suite.start();
     const agent = await pid1.attached();
@@ -98,15 +97,12 @@ describePid1((suite) => {
     expect(await result(client)).toEqual({ code: 0, stdout: '{"ok":true}\n', stderr: '' });
   });
 
-  test.each(['health', 'ready', 'live', 'status', 'reload', 'drain', 'rollback'])(
-    '%s --help',
-    async (verb) => {
-      const help = await result(await start([suite.installation.baton, verb, '--help']));
-      expect(help).toMatchObject({ code: 0, stderr: '' });
-      expect(help.stdout).toMatch(new RegExp(`^usage: baton ${verb} `));
-      expect(help.stdout.includes('--no-wait')).toBe(verb === 'reload');
-    },
-  );
+  test.each(['health', 'ready', 'live', 'status', 'reload', 'drain'])('%s --help', async (verb) => {
+    const help = await result(await start([suite.installation.baton, verb, '--help']));
+    expect(help).toMatchObject({ code: 0, stderr: '' });
+    expect(help.stdout).toMatch(new RegExp(`^usage: baton ${verb} `));
+    expect(help.stdout.includes('--no-wait')).toBe(verb === 'reload');
+  });
 
   test.each([
     [['ready', '--nonsense']],

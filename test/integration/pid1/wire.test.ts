@@ -4,7 +4,7 @@ import { encodeFrame, FRAME_MAX } from '../../../agent/frames.ts';
 import { spawnFields } from '../../support/pid1.ts';
 import { describePid1 } from './suite.ts';
 
-const KEPT_MAX = 64 * 1024;
+const KEPT_MAX = 128 * 1024;
 
 function raw(length: number, bytes: Buffer | string): Buffer {
   const head = Buffer.alloc(4);
@@ -131,7 +131,7 @@ describePid1((suite) => {
     await agent.request('ping');
   });
 
-  test('64 KiB are kept, one byte more is refused, and the record before stays', async () => {
+  test('128 KiB are kept, one byte more is refused, and the record before stays', async () => {
     await using pid1 = await suite.start();
     const agent = await pid1.attached();
     const most = 'm'.repeat(KEPT_MAX);
