@@ -38,7 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fd = notify_open(address, sizeof address);
         to = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         memcpy(at.sun_path + 1, address + 1, strlen(address) - 1);
-        require(!connect(to, (struct sockaddr *)&at, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(address))));
+        socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(address));
+        require(!connect(to, (struct sockaddr *)&at, length));
     }
     /* The memory ends where the datagram does, so that AddressSanitizer sees any excess. */
     char *payload = malloc(size + 1);

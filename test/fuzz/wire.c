@@ -1,6 +1,7 @@
-/* What an agent may send: any bytes, in pieces of any size. Each frame is answered once; the frames do not depend on the pieces;
- * nothing is written beyond any buffer. The verbs are performed: no descriptor can be opened meanwhile (RLIMIT_NOFILE), so that
- * no process, socket or file comes of it, and the table has no process that a signal could reach. */
+/* What an agent may send: any bytes, in pieces of any size. Each frame is answered once; the frames do not depend on
+ * the pieces; nothing is written beyond any buffer. The verbs are performed: no descriptor can be opened meanwhile
+ * (RLIMIT_NOFILE), so that no process, socket or file comes of it, and the table has no process that a signal could
+ * reach. */
 #include "agent.h"
 #include "events.h"
 #include "verbs.h"
@@ -32,7 +33,10 @@ static void set_descriptor_limit(rlim_t soft)
 /* How many answers the frames in agent_out are; each frame must be whole. */
 static size_t count_answers(void)
 {
-    struct reader sent = {.memory = agent_out.memory, .capacity = agent_out.capacity, .start = agent_out.start, .end = agent_out.end};
+    struct reader sent = {.memory = agent_out.memory,
+                          .capacity = agent_out.capacity,
+                          .start = agent_out.start,
+                          .end = agent_out.end};
     struct fields fields;
     size_t count = 0;
 

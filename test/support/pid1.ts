@@ -199,8 +199,9 @@ export interface Options {
   /** What comes before the binary, such as `prlimit`. */
   readonly through?: readonly string[];
   /**
-   * As PID 1 of a namespace (by default); as a child of one, which makes it a subreaper, and which says "left behind:"
-   * with the pids that it has inherited once Baton has ended; or plainly here, where the test itself may use the control socket.
+   * As PID 1 of a namespace (by default); as a child of one, which makes it a subreaper, and which says once Baton has
+   * ended "left behind:" with the pids that it has inherited, and "alive:" with all there are; or plainly here, where
+   * the test itself may use the control socket.
    */
   readonly as?: 'pid1' | 'subreaper' | 'plain';
 }

@@ -1,10 +1,10 @@
 /* What surrounds PID 1:
  *
- *   stage terminal COMMAND…      executes COMMAND as leader of a session with a terminal; says "terminal PID", the process
- *                                whose end closes the terminal's other end
- *   stage mute COMMAND…          executes COMMAND with a stderr that nobody reads
- *   stage lease FILE             holds a write lease (fcntl(2)): whoever opens FILE, be it to execute it, waits; says
- *                                "held" at once and "asked" when somebody waits; stdin's end releases it */
+ *   stage terminal COMMAND…  executes COMMAND as leader of a session with a terminal; says "terminal PID", the process
+ *                            whose end closes the terminal's other end
+ *   stage mute COMMAND…      executes COMMAND with a stderr that nobody reads
+ *   stage lease FILE         holds a write lease (fcntl(2)): whoever opens FILE, be it to execute it, waits; says "held"
+ *                            at once and "asked" when somebody waits; stdin's end releases it */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <poll.h>

@@ -157,7 +157,7 @@ describePid1((suite) => {
     await expect(agent.spawn('more', ['true'], { env: many })).rejects.toMatchObject({ code: 'E2BIG' });
   });
 
-  test('after a length that can be no frame nothing is understood, until the agent is replaced for its silence', async () => {
+  test('after a length that can be no frame nothing is understood, and the silent agent is replaced', async () => {
     await using pid1 = await suite.start();
     const agent = await pid1.attached();
     agent.write(raw(0xffff_ffff, ''));
