@@ -1,8 +1,10 @@
 /** Bundles the agent into one file that needs no node_modules. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { build } from 'esbuild';
 
+const { engines } = JSON.parse(readFileSync('package.json', 'utf8'));
 /** The oldest Node that has everything the agent uses: Promise.withResolvers and URL.parse. Tested on the pinned one. */
-const OLDEST_NODE = 22;
+const OLDEST_NODE = Number(/\d+/.exec(engines.node));
 
 /**
  * Parts of libraries that the agent never calls, but that would load much of Node at its start (the HTTP stack, cluster, worker threads):
@@ -46,12 +48,24 @@ if (Number.parseInt(process.versions.node, 10) < ${OLDEST_NODE}) {
 const require = createRequire(import.meta.url);`,
   },
 });
-if (process.argv.includes('--sizes')) {
-  const bytes = new Map();
-  for (const [file, { bytesInOutput }] of Object.entries(Object.values(metafile.outputs)[0].inputs)) {
-    const owner = /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(file)?.[1] ?? file.split('/')[0];
-    bytes.set(owner, (bytes.get(owner) ?? 0) + bytesInOutput);
-  }
+
+/** Bytes in the bundle, by package ("agent" and "config" are our own). */
+const bytes = new Map();
+for (const [file, { bytesInOutput }] of Object.entries(Object.values(metafile.outputs)[0].inputs)) {
+  const owner = /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(file)?.[1] ?? file.split('/')[0];
+  bytes.set(owner, (bytes.get(owner) ?? 0) + bytesInOutput);
+}
+
+// What the licences of the bundled packages ask for: their text goes along.
+const licences = [...bytes.keys()].sort().flatMap((name) => {
+  const folder = `node_modules/${name}`;
+  const file = readdirSync('node_modules').includes(name.split('/')[0])
+    ? readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry))
+    : undefined;
+  return file ? [`${name}\n\n${readFileSync(`${folder}/${file}`, 'utf8').trim()}\n`] : [];
+});
+writeFileSync('dist/THIRD-PARTY-LICENSES', licences.join(`\n${'-'.repeat(80)}\n\n`));
+
+if (process.argv.includes('--sizes'))
   for (const [owner, size] of [...bytes].sort(([, a], [, b]) => b - a))
     console.log(String(size).padStart(8), owner);
-}

@@ -147,7 +147,12 @@ export class Agent {
   #ports(): Pick<Ports, 'keep' | 'settle' | 'record' | 'crashed' | 'apply' | 'exit'> {
     const { init, settings, log } = this.#parts;
     return {
-      keep: (state) => void init.keep(JSON.stringify({ settings, state } satisfies Legacy)),
+      keep: (state) => {
+        const kept = JSON.stringify({ settings, state } satisfies Legacy);
+        init
+          .keep(kept)
+          .catch((error: Error) => log.error(`${error.message}; the next agent will start anew`));
+      },
       settle: ({ event, outcome, ok, text }) => this.#settle(event, ok, text, outcome),
       record: (outcome) => {
         this.#publisher.recorded(outcome);

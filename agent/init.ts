@@ -183,7 +183,7 @@ export class Init {
     await this.#request('route', signals.join(','), ...pids);
   }
 
-  /** Replaces what is kept for the next agent. At most 64 KiB. */
+  /** Replaces what is kept for the next agent. At most 128 KiB. */
   async keep(bytes: string): Promise<void> {
     await this.#request('keep', bytes);
   }

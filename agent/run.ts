@@ -4,6 +4,7 @@ import process from 'node:process';
 import type { Config } from '../config/schema.ts';
 import { Agent, type Legacy, type Settings } from './agent.ts';
 import { openStore } from './artifact/store.ts';
+import { STATE_VERSION } from './handover/state.ts';
 import { type HeldListener, Init, type InitEvent } from './init.ts';
 import { flushLog, type Log, openLog } from './log.ts';
 
@@ -21,7 +22,7 @@ export async function run(load: () => Promise<Settings>): Promise<void> {
   const init = Init.connect({ onEvent: (event) => onEvent(event), onEnd: () => process.exit(1) });
   const inventory = await init.attach();
 
-  const legacy = inventory.kept ? (JSON.parse(inventory.kept) as Legacy) : null;
+  const legacy = readLegacy(inventory.kept);
   const settings =
     legacy?.settings ?? (await load().catch((error: Error) => giveUp(init, EXIT_CONFIG, error.message)));
   const { config } = settings;
@@ -50,6 +51,16 @@ export async function run(load: () => Promise<Settings>): Promise<void> {
   onEvent = (event) => agent.take(event);
   for (const event of early) agent.take(event);
   await agent.watch();
+}
+
+/** Null where there is none, or one of another version: what its processes are for is then unknown, and they are replaced. */
+function readLegacy(kept: string): Legacy | null {
+  try {
+    const legacy = JSON.parse(kept || 'null') as Legacy | null;
+    return legacy?.state.version === STATE_VERSION ? legacy : null;
+  } catch {
+    return null;
+  }
 }
 
 /** PID 1 no longer lists a process whose end it is about to tell again. */

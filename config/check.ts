@@ -26,10 +26,23 @@ const NEEDED = ['SIGCHLD'];
 
 /** Options whose text has no bound of its own. */
 const LONG = ['command', 'watch', 'listen', 'ready'] as const;
-/** Bytes. PID 1 keeps 64 KiB for the next agent (docs/wire.md, `keep`): half for this, half for the handover's state. */
+/** Bytes. PID 1 keeps 128 KiB for the next agent (docs/wire.md, `keep`): the handover's state has the rest. */
 const CONFIG_MAX = 32 * 1024;
 
+/** PID 1's table (agent/init/processes.h). */
+const PROCESSES_MAX = 256;
+
 export const RULES: readonly Rule[] = [
+  {
+    reads: ['instances', 'maxDraining'],
+    check: ({ instances, maxDraining }) => {
+      // Those that drain, the active generation and the candidate.
+      const most = instances * (maxDraining + 2);
+      if (most <= PROCESSES_MAX) return [];
+      const text = `${maxDraining} draining generations of ${instances} instances, beside two more, are ${most} processes, at most ${PROCESSES_MAX} are possible (lower it, or instances)`;
+      return [{ key: 'maxDraining', text }];
+    },
+  },
   {
     reads: ['listen'],
     check: ({ listen }) => listen.flatMap((_, index) => listenerConflicts(listen, index)),

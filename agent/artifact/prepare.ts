@@ -3,11 +3,11 @@
  * meanwhile.
  */
 import { constants } from 'node:fs';
-import { access } from 'node:fs/promises';
+import { access, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Artifact } from './artifact.ts';
 import { digestScan } from './digest.ts';
-import { ChangedMeanwhile, sentence } from './errors.ts';
+import { ChangedMeanwhile, ProgramError, sentence } from './errors.ts';
 import { inspectProgram } from './inspect.ts';
 import { type Command, locateProgram, programCandidates, programTrouble } from './resolve.ts';
 import { type Entry, errnoOf, type Scan, scanPaths } from './scan.ts';
@@ -44,6 +44,8 @@ export async function watchedPaths(
     return programCandidates(options);
   }
 }
+
+const NOTHING: Scan = { entries: [], names: new Map(), trees: [] };
 
 interface Sighting extends Look {
   /** Where argv[0] was found, symlinks not resolved; empty when it was not. */
@@ -87,8 +89,19 @@ async function look(options: PrepareOptions): Promise<Sighting> {
   } catch (error) {
     trouble = error instanceof Error ? error : new Error(String(error));
   }
+  // Not scanned: there may be a whole file system below it.
+  if (await isDirectory(program)) {
+    const trouble = new ProgramError('EACCES', `${program}: is a directory; name the program in it`);
+    return { scan: NOTHING, program, paths, trouble };
+  }
   const scan = await scanPaths(program === '' ? paths : [program, ...paths], options.signal);
   return { scan, program, paths, trouble: trouble ?? programTrouble(wayTo(program, scan)) };
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  if (path === '') return false;
+  const found = await stat(path).catch(() => null);
+  return found?.isDirectory() ?? false;
 }
 
 /** What lies on the way to the program: the links, then what they lead to. */

@@ -178,5 +178,7 @@ function sentence(error: unknown): string {
 function exitCode(error: unknown): number {
   const code = (error as { code?: unknown }).code;
   if (code === 'ENOENT' || code === 'ENOTDIR') return 127;
-  return code === 'EACCES' || code === 'ENOEXEC' || code === 'EISDIR' || code === 'EPERM' ? 126 : 1;
+  return code === 'EACCES' || code === 'ENOEXEC' || code === 'EISDIR' || code === 'EPERM' || code === 'EINVAL'
+    ? 126
+    : 1;
 }

@@ -18,7 +18,15 @@ import {
 } from './failure.ts';
 import { answerAgain } from './outcome.ts';
 import { askToStopAtBirth, drop, kill, noteTold, watchReadiness } from './process.ts';
-import type { Effect, Event, EventOf, Policy, Process, State } from './state.ts';
+import {
+  type Effect,
+  type Event,
+  type EventOf,
+  type Policy,
+  type Process,
+  STATE_VERSION,
+  type State,
+} from './state.ts';
 import { drain, exitOnceAllGone, joinDrain, leaveLameDuck, noteEnd, stop, stopSooner } from './stop.ts';
 import { awaitsOutcome, beginNext, overtakeOrQueue, queue, queueStart, refuseTrigger } from './trigger.ts';
 import { find, type Role, roleOf, type Turn } from './turn.ts';
@@ -27,7 +35,7 @@ export { project } from './projection.ts';
 
 export function initialState(): State {
   return {
-    version: 1,
+    version: STATE_VERSION,
     active: null,
     preparing: null,
     candidate: null,

@@ -5,7 +5,7 @@ import { set, type Turn } from './turn.ts';
 const HISTORY = 16;
 /** Only what a dead agent may have had no time to confirm is asked for again: the last one or two. */
 const SETTLED = 8;
-/** The state is kept in 64 KiB (docs/wire.md). */
+/** The state is kept in 128 KiB, the configuration beside it (docs/wire.md). */
 const REASON = 200;
 
 export interface Conclusion {

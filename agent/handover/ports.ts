@@ -16,6 +16,9 @@ import type { Ports } from './driver.ts';
 
 const { SIGKILL } = constants.signals;
 
+/** Where programs are looked for when PATH is not set, as in agent/init/base.h. */
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
 export interface World {
   readonly init: Init;
   readonly log: Log;
@@ -40,7 +43,7 @@ export function artifactOptions(config: Config) {
   return {
     command: config.command,
     directory: config.directory ?? process.cwd(),
-    searchPath: process.env['PATH'] ?? '',
+    searchPath: process.env['PATH'] ?? DEFAULT_PATH,
     watch: config.watch ?? [],
   };
 }
@@ -84,6 +87,7 @@ export function processPorts(world: World): Pick<Ports, 'now' | 'prepare' | 'spa
           pid,
           listeners,
           credentials: credentialsOf(pid),
+          directory: artifactOptions(config).directory,
           environment: programEnvironment(process.env, { generation, instance }),
           notified: notifications.of(pid),
           binary,

@@ -85,7 +85,7 @@ export interface Candidate {
 }
 
 /** `unchanged` is told to whoever asked, but is no handover. */
-export type Result = 'promoted' | 'refused' | 'failed' | 'superseded' | 'rolled-back' | 'unchanged';
+export type Result = 'promoted' | 'refused' | 'failed' | 'superseded' | 'unchanged';
 
 export interface Outcome {
   readonly result: Result;
@@ -118,8 +118,11 @@ export interface Stopping {
   readonly code: number;
 }
 
+/** Of the shape below; an agent takes over no other. */
+export const STATE_VERSION = 1;
+
 export interface State {
-  readonly version: 1;
+  readonly version: typeof STATE_VERSION;
   readonly active: Generation | null;
   readonly preparing: Trigger | null;
   readonly candidate: Candidate | null;

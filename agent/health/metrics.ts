@@ -6,7 +6,7 @@ import type { Counts } from '../init.ts';
 
 /** Seconds: a handover takes from tens of milliseconds to the ready-timeout, a drain up to the stop-timeout. */
 const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
-const RESULTS = ['promoted', 'refused', 'failed', 'superseded', 'rolled-back'] as const;
+const RESULTS = ['promoted', 'refused', 'failed', 'superseded'] as const;
 
 export interface Metrics {
   readonly type: string;

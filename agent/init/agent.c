@@ -22,8 +22,8 @@ enum {
 
     /* Every answer has its room in agent_out, whatever waits there. The late ones to `spawn`, of all processes at once: */
     SPAWN_ROOM = 160 * 1024,
-    /* and those to a request, of which the one to `list` is the longest (64 KiB kept, 256 processes, 64 listeners). */
-    ANSWER_ROOM = SPAWN_ROOM + 160 * 1024,
+    /* and those to a request, of which the one to `list` is the longest (128 KiB kept, 256 processes, 64 listeners). */
+    ANSWER_ROOM = SPAWN_ROOM + 224 * 1024,
 };
 
 static char in_memory[FRAME_HEADER + FRAME_MAX], out_memory[ANSWER_ROOM + EVENTS_SIZE];

@@ -15,6 +15,9 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+/* Where programs are looked for when PATH is not set: what container engines set. */
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 /* Exit codes of our own, from sysexits.h and the shells' convention. */
 enum {
     EXIT_NO_BATON = 69,  /* EX_UNAVAILABLE: nobody to talk to */

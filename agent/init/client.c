@@ -31,7 +31,6 @@ static const struct verb {
     {"status", "/status.txt", "/status", 5000, "what runs"},
     {"reload", NULL, NULL, 0, "start a new generation; exit 0 when it was promoted"},
     {"drain", NULL, NULL, 0, "readiness 503, wait for the lame-duck time: for preStop"},
-    {"rollback", NULL, NULL, 0, "back to the generation before"},
 };
 
 struct options {

@@ -34,7 +34,11 @@ struct connection {
     char reply_memory[REPLY_MAX];
 };
 
-static int listener = -1;
+/* The default address, by which the client inside the container always finds us, and the file, where one is asked for. */
+static struct listening {
+    int fd;
+    char address[ADDRESS_TEXT_SIZE];
+} listening[] = {{.fd = -1}, {.fd = -1}};
 static const void *pages;
 static struct connection connections[CONTROL_CONNECTIONS];
 static int64_t accept_at; /* not before; 0: now */
@@ -51,7 +55,6 @@ const char *control_default_address(void)
 
 bool control_open(const char *path, const char **why)
 {
-    static char opened[ADDRESS_TEXT_SIZE];
     char address[ADDRESS_TEXT_SIZE], bound[ADDRESS_TEXT_SIZE];
     struct address at = {.transport = TRANSPORT_UNIX, .mode = -1, .at.un.sun_family = AF_UNIX};
     bool file = path && *path;
@@ -73,21 +76,22 @@ bool control_open(const char *path, const char **why)
         *why = "not a path";
         return false;
     }
-    if (listener >= 0 && !strcmp(opened, address))
+    struct listening *place = &listening[file];
+    if (place->fd >= 0 && !strcmp(place->address, address))
         return true;
 
     int fd = socket_open(address, &(struct socket_options){.backlog = 64}, bound, sizeof bound, why);
     if (fd < 0)
         return false;
     fcntl(fd, F_SETFL, O_NONBLOCK);
-    if (listener >= 0)
-        close(listener);
-    listener = fd;
-    memcpy(opened, address, sizeof opened);
+    if (place->fd >= 0)
+        close(place->fd);
+    place->fd = fd;
+    memcpy(place->address, address, sizeof address);
     return true;
 }
 
-void control_set_pages(const void *mapped)
+void control_begin(const void *mapped)
 {
     pages = mapped;
     for (size_t i = 0; i < CONTROL_CONNECTIONS; i++)
@@ -226,8 +230,9 @@ size_t control_polls(struct pollfd *polls)
 {
     size_t count = 0;
 
-    if (listener >= 0 && !accept_at)
-        polls[count++] = (struct pollfd){.fd = listener, .events = POLLIN};
+    for (size_t i = 0; i < COUNT(listening) && !accept_at; i++)
+        if (listening[i].fd >= 0)
+            polls[count++] = (struct pollfd){.fd = listening[i].fd, .events = POLLIN};
     for (size_t i = 0; i < CONTROL_CONNECTIONS; i++)
         if (connections[i].fd >= 0)
             polls[count++] = (struct pollfd){
@@ -236,15 +241,22 @@ size_t control_polls(struct pollfd *polls)
     return count;
 }
 
-void control_serve(void)
+static void accept_all(int listener)
 {
     int fd;
 
-    while (listener >= 0 && !accept_at && (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+    while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
         accept_one(fd);
     /* Without a free descriptor the connection stays in the queue, where poll would report it again and again. */
-    if (listener >= 0 && !accept_at && (errno == EMFILE || errno == ENFILE))
+    if (errno == EMFILE || errno == ENFILE)
         accept_at = now_ms() + NO_DESCRIPTOR_PAUSE_MS;
+}
+
+void control_serve(void)
+{
+    for (size_t i = 0; i < COUNT(listening); i++)
+        if (listening[i].fd >= 0 && !accept_at)
+            accept_all(listening[i].fd);
     for (size_t i = 0; i < CONTROL_CONNECTIONS; i++)
         if (connections[i].fd >= 0)
             serve(&connections[i]);

@@ -7,18 +7,18 @@
 
 #include <poll.h>
 
-enum { CONTROL_CONNECTIONS = 16, CONTROL_POLLS = CONTROL_CONNECTIONS + 1 };
+enum { CONTROL_CONNECTIONS = 16, CONTROL_POLLS = CONTROL_CONNECTIONS + 2 };
 
 /* "@baton/<inode of the mount namespace>", which the client computes for itself: no file is needed, and containers that
  * share a network namespace, where abstract addresses live, do not collide. */
 const char *control_default_address(void);
 
-/* Opens (or moves) it: a path of a socket file (0600), or NULL or "" for the default address. False with errno; *why
- * says more. */
-bool control_open(const char *path, const char **why);
-
 /* The first call: `pages` answers `page PATH`. */
-void control_set_pages(const void *pages);
+void control_begin(const void *pages);
+
+/* Opens the default address (NULL or ""), or a socket file (0600) beside it, in place of one that was opened before. False
+ * with errno; *why says more. */
+bool control_open(const char *path, const char **why);
 
 /* The descriptors to wait for; at most CONTROL_POLLS. Returns how many. */
 size_t control_polls(struct pollfd *polls);

@@ -9,7 +9,6 @@ static const struct {
     int (*main)(int argc, char **argv);
 } roles[] = {
     {"run", supervisor_main},
-    {"dev", supervisor_main},
     {"init", init_main},
     {"health", client_main},
     {"ready", client_main},
@@ -17,7 +16,6 @@ static const struct {
     {"status", client_main},
     {"reload", client_main},
     {"drain", client_main},
-    {"rollback", client_main},
     {"health-responder", responder_main},
     {"look", look_main},
 };

@@ -28,7 +28,7 @@ static bool find_on_path(void)
 {
     const char *path = getenv("PATH");
     if (!path)
-        path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        path = DEFAULT_PATH;
     for (size_t length; *path; path += length + (path[length] == ':')) {
         length = strcspn(path, ":");
         int n = snprintf(node, sizeof node, "%.*s/node", (int)length, path);

@@ -3,9 +3,9 @@
 #ifndef BATON_ROLES_H
 #define BATON_ROLES_H
 
-int supervisor_main(int argc, char **argv); /* run, dev: PID 1 with an agent */
+int supervisor_main(int argc, char **argv); /* run: PID 1 with an agent */
 int init_main(int argc, char **argv);       /* init: PID 1 alone */
-int client_main(int argc, char **argv);     /* health, ready, live, status, reload, drain, rollback */
+int client_main(int argc, char **argv);     /* health, ready, live, status, reload, drain */
 int responder_main(int argc, char **argv);  /* health-responder: the health endpoint */
 int look_main(int argc, char **argv);       /* look: waits until a process tree accepts on given sockets */
 int agent_main(int argc, char **argv);      /* anything else: the agent's CLI, on Node; argv is main's own */

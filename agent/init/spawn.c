@@ -257,7 +257,7 @@ static const char *search_path(void)
     for (size_t i = 0; i < environment_count; i++)
         if (!strncmp(environment[i], "PATH=", 5))
             return environment[i] + 5;
-    return "/usr/local/bin:/bin:/usr/bin";
+    return DEFAULT_PATH;
 }
 
 /* As execvp(3), in the program's own PATH, and without its detour through sh on ENOEXEC. Returns errno; *unusable says

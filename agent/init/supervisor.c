@@ -389,10 +389,12 @@ static bool open_all(char **argv)
     if (notify_fd < 0)
         say("notify socket: %s; the program cannot use sd_notify", errno_name(errno));
     const char *control = early_option(argv, "--control", "BATON_CONTROL");
-    control_set_pages(pages);
-    if (!control_open(control, &why))
-        say("control socket %s: %s%s%s; `baton reload` and its like will not work", control ? control : control_default_address(),
-            errno_name(errno), *why ? ", " : "", why);
+    control_begin(pages);
+    if (!control_open(NULL, &why) && !control)
+        say("control socket %s: %s, %s; `baton reload` and its like will not work: choose a file with --control",
+            control_default_address(), errno_name(errno), why);
+    if (control && !control_open(control, &why))
+        say("control socket %s: %s, %s; clients will not find it", control, errno_name(errno), why);
     verb_context.pages_fd = pages_fd;
     verb_context.notify_address = notify_fd < 0 ? NULL : notify_address;
     return true;
@@ -406,7 +408,7 @@ int supervisor_main(int argc, char **argv)
     open_standard_streams();
     descriptors_close_from(STDERR_FILENO + 1);
     if (getpid() != 1)
-        prctl(PR_SET_CHILD_SUBREAPER, 1);
+        prctl(PR_SET_CHILD_SUBREAPER, 1UL, 0UL, 0UL, 0UL);
     if (!node_find())
         return EXIT_NOT_FOUND;
     if (!open_all(argv))

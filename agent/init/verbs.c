@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { WIRE_VERSION = 1, KEPT_MAX = 64 * 1024, ARGUMENTS_MAX = 4096, ROUTED_MAX = PROCESSES_MAX };
+enum { WIRE_VERSION = 1, KEPT_MAX = 128 * 1024, ARGUMENTS_MAX = 4096, ROUTED_MAX = PROCESSES_MAX };
 
 struct verb_context verb_context;
 bool exit_asked;
@@ -249,7 +249,10 @@ static void spawn(struct fields *request)
     if (asked.user || asked.group) {
         const char *why;
         if (!user_resolve(asked.user, asked.group, &asked.identity, &why)) {
-            error(errno_name(errno), why);
+            char text[512];
+            snprintf(text, sizeof text, "user %s%s%s: %s", asked.user ? asked.user : "", asked.group ? ":" : "",
+                     asked.group ? asked.group : "", why);
+            error(errno_name(errno), text);
             return;
         }
         asked.spawn.identity = &asked.identity;
@@ -370,7 +373,7 @@ static void keep(struct fields *request)
         return;
     }
     if (strlen(bytes) > KEPT_MAX) {
-        error("EMSGSIZE", "at most 64 KiB are kept");
+        error("EMSGSIZE", "at most 128 KiB are kept");
         return;
     }
     strcpy(kept, bytes);

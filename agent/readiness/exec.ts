@@ -68,6 +68,7 @@ function start(file: string, args: string[], target: Target): ChildProcessByStdi
   try {
     return spawn(file, args, {
       ...target.credentials,
+      cwd: target.directory,
       env: { ...target.environment, BATON_GENERATION_PID: String(target.pid) },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,

@@ -11,7 +11,9 @@ export interface Target {
   readonly listeners: readonly { readonly name: string; readonly inode: number }[];
   /** The program's user and group; left out where they are the agent's own. */
   readonly credentials: { readonly uid?: number; readonly gid?: number };
-  /** The program's environment; an exec check runs in it. */
+  /** The program's working directory; an exec check runs in it. */
+  readonly directory: string;
+  /** The program's environment; an exec check has the same. */
   readonly environment: NodeJS.ProcessEnv;
   /**
    * The payloads of its sd_notify datagrams, from its start on: whoever provides them keeps those that came

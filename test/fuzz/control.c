@@ -35,7 +35,7 @@ static void open_once(void)
 
     require(mkdtemp(folder) && fd >= 0);
     snprintf(at.sun_path, sizeof at.sun_path, "%s/control", folder);
-    control_set_pages(pages_map(fd));
+    control_begin(pages_map(fd));
     require(control_open(at.sun_path, &why));
     atexit(remove_socket);
 }

@@ -12,6 +12,7 @@ const target = (pid: number, sockets: readonly Socket[], more: Partial<Target> =
   pid,
   listeners: sockets.map(({ inode }, index) => ({ name: ['web', 'admin'][index] ?? '', inode })),
   credentials: {},
+  directory: '/',
   environment: {},
   notified: (async function* () {})(),
   binary: fixtures.baton,

@@ -13,6 +13,7 @@ const target: Target = {
   pid: 4711,
   listeners: [],
   credentials: {},
+  directory: tmpdir(),
   environment: { ...process.env, COLOUR: 'blue' },
   notified: (async function* () {})(),
   binary: '/nowhere',
@@ -28,6 +29,15 @@ test('is run again until it exits 0, in the environment of the program', async (
   writeFileSync(file, '');
   await expect(ready).resolves.toBeUndefined();
   expect(lastSeen()).toBe(`check "${script('check.sh')} ${file}" is running: pid 4711, colour blue`);
+});
+
+test('runs in the working directory of the program', async () => {
+  const stop = new AbortController();
+  const { ready, lastSeen } = exec(['sh', '-c', 'pwd; exit 1'], stop.signal, { directory: folder });
+  await vi.waitUntil(() => lastSeen().includes('exited'));
+  expect(lastSeen()).toMatch(new RegExp(`exited with 1: ${folder}$`));
+  stop.abort();
+  await expect(ready).rejects.toThrow('exited with 1');
 });
 
 test('an abort kills its whole group, and it was never run twice at once', async () => {

@@ -12,6 +12,7 @@ const target: Target = {
   pid: 4711,
   listeners: [],
   credentials: {},
+  directory: '/',
   environment: {},
   notified: (async function* () {})(),
   binary: '/nowhere',

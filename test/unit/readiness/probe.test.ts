@@ -29,6 +29,7 @@ const target = (notified: AsyncIterable<string> = notifying().notified): Target 
   pid: 12,
   listeners: [],
   credentials: {},
+  directory: '/',
   environment: {},
   notified,
   binary: '/nowhere',
