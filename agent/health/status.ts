@@ -42,7 +42,8 @@ export function statusOf(state: State, projection: Projection, around: Surroundi
     candidate: state.candidate && generation(state.candidate.generation),
     draining: state.draining.map(generation),
     waiting: state.next !== null,
-    command: around.config.command,
+    // Without its arguments: whoever reaches the health endpoint reads this, and people pass passwords so.
+    program: around.config.command[0],
     listeners: around.listeners.map(({ name, address }) => ({ name, address })),
     health: around.health,
     watching: around.watching,

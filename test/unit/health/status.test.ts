@@ -5,7 +5,11 @@ import { createMetrics } from '../../../agent/health/metrics.ts';
 import { pagesOf, statusLine, statusOf } from '../../../agent/health/status.ts';
 import { loadConfig } from '../../../config/load.ts';
 
-const loaded = await loadConfig({ argvOptions: { listen: [':80'] }, command: ['server'], environment: {} });
+const loaded = await loadConfig({
+  argvOptions: { listen: [':80'] },
+  command: ['server', '--password=hunter2'],
+  environment: {},
+});
 if (!loaded.ok) throw new Error(loaded.errors.join('\n'));
 const { config } = loaded;
 
@@ -46,6 +50,12 @@ const pages = (state: State) => {
 };
 const codes = (state: State) =>
   ['/livez', '/readyz', '/startupz'].map((path) => pages(state).get(path)?.status);
+
+test('no page shows the arguments of the program, which may hold secrets', () => {
+  const bodies = [...pages(serving).values()].map(({ body }) => body).join('');
+  expect(bodies).toContain('"program":"server"');
+  expect(bodies).not.toContain('hunter2');
+});
 
 describe('the pages', () => {
   test.each<[string, State, number[]]>([
