@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 enum {
+    WAITING_MAX = CONTROL_CONNECTIONS - 4, /* for the agent; the other places are for probes, which come and go */
     REQUEST_MAX = 8 * 1024,
     REPLY_MAX = PAGES_SLOT_SIZE + 1024, /* a whole page and its frame */
     REQUEST_TIMEOUT_MS = 5000,
@@ -179,6 +180,16 @@ static void answer_page(struct connection *connection, struct fields *request)
     answer(connection, status, body, page.length);
 }
 
+/* How many wait for the agent. */
+static size_t waiting(void)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < CONTROL_CONNECTIONS; i++)
+        count += connections[i].fd >= 0 && connections[i].request;
+    return count;
+}
+
 static void take_request(struct connection *connection)
 {
     struct fields request;
@@ -192,6 +203,10 @@ static void take_request(struct connection *connection)
     }
     if (!strcmp(verb, "page")) {
         answer_page(connection, &request);
+        return;
+    }
+    if (waiting() == WAITING_MAX) {
+        answer_text(connection, BUSY, "busy: too many requests wait for the agent");
         return;
     }
     struct buffer *event = event_open("request");

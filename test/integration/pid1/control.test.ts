@@ -143,24 +143,28 @@ describePid1((suite) => {
     expect(await client.ask('page', '/livez').answer()).toEqual([ALIVE]);
   });
 
-  test('16 may wait; one more is told that Baton is busy, and may come when one has left', async () => {
+  test('12 may wait; one more is told that Baton is busy, and may come when one has left; probes are answered', async () => {
     const { pid1, file, agent } = await startHere();
     await using _ = pid1;
     const waiting = [];
-    for (let n = 0; n < 16; n++) {
+    for (let n = 0; n < 12; n++) {
       waiting.push((await Client.connect(file)).ask('reload', String(n)));
       await agent.next('request');
     }
-    await using more = await Client.connect(file);
-    expect(await more.answer()).toEqual([['last', '75', expect.stringMatching(/^busy/)]]);
-    const refused = await result(await start([suite.installation.baton, 'ready', '--socket', file]));
+    const refused = await result(await start([suite.installation.baton, 'reload', '--socket', file]));
     expect(refused).toMatchObject({ code: 75, stdout: expect.stringMatching(/^busy/) });
+    const probe = await result(await start([suite.installation.baton, 'live', '--socket', file]));
+    expect(probe).toMatchObject({ code: 0 });
 
     await waiting[3]?.[Symbol.asyncDispose]();
     await agent.request('ping'); // a round of the loop
-    await using next = await Client.connect(file);
-    expect(await next.ask('page', '/livez').answer()).toEqual([ALIVE]);
-    for (const client of waiting) await client[Symbol.asyncDispose]();
+    waiting.push((await Client.connect(file)).ask('reload', 'next'));
+    expect((await agent.next('request')).at(-1)).toBe('next');
+    const silent = [];
+    for (let n = 0; n < 4; n++) silent.push(await Client.connect(file));
+    await using more = await Client.connect(file);
+    expect(await more.answer()).toEqual([['last', '75', expect.stringMatching(/^busy/)]]);
+    for (const client of [...waiting, ...silent]) await client[Symbol.asyncDispose]();
   });
 
   test('who leaves while waiting frees the place; what was asked for is the agent’s to do', async () => {
