@@ -6,7 +6,7 @@ import { baton, startAsPid1 } from '../../support/namespace.ts';
 /** The shell makes the pipes, as the container's runtime would: Node would give Baton sockets. */
 const inPipes = (pipeline: string, program: string) => {
   const run = [baton, 'run', '--health', 'off', '--ready', 'delay:0s', '--', 'sh', '-c', program];
-  return startAsPid1(['sh', '-c', pipeline, 'sh', ...run]);
+  return startAsPid1(['sh', '-c', pipeline, 'sh', ...run], { env: { BATON_NODE: process.execPath } });
 };
 
 test('pipes stay blocking for the program while an agent logs to them', async () => {
