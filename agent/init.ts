@@ -48,7 +48,8 @@ export type Scope = 'process' | 'group';
 export interface SpawnRequest {
   readonly key: string;
   readonly argv: readonly string[];
-  readonly environment: NodeJS.ProcessEnv;
+  /** Over the container's own, which PID 1 hands on byte for byte: Node would have decoded it. */
+  readonly environment: Readonly<Record<string, string>>;
   /** The file to execute, where it is not argv[0]. */
   readonly path?: string | undefined;
   readonly listeners: readonly string[];
@@ -153,6 +154,7 @@ export class Init {
   async spawn(request: SpawnRequest): Promise<number> {
     const options = Object.entries({
       listeners: request.listeners.join(','),
+      inherit: 'environment',
       path: request.path,
       user: request.user,
       group: request.group,
@@ -161,7 +163,7 @@ export class Init {
       'stop-timeout': Math.round(request.stopTimeout),
       scope: request.stopScope,
     }).flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]));
-    const environment = Object.entries(request.environment).map(([key, value]) => `${key}=${value ?? ''}`);
+    const environment = Object.entries(request.environment).map(([name, value]) => `${name}=${value}`);
     const [pid = ''] = await this.#request(
       'spawn',
       request.key,

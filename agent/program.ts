@@ -1,20 +1,20 @@
-/** What the program is given. */
+/** What a program is given beside the container's own environment: LISTEN_FDS and its like are PID 1's to add. */
 
 /** PID 1 renames Node's own settings on the way to the agent (agent/init/node.h): they are meant for the program. */
 const RENAMED = 'BATON_PROGRAM_';
 
-/** The container's environment, and which generation and instance it is. LISTEN_FDS and its like are PID 1's to add. */
+export function programVariables(generation: number, instance: number) {
+  return { BATON_GENERATION: String(generation), BATON_INSTANCE: String(instance) };
+}
+
+/** The same as a whole, for what is run on the program's behalf. */
 export function programEnvironment(
   environment: NodeJS.ProcessEnv,
-  { generation, instance }: { generation: number; instance: number },
+  variables: ReturnType<typeof programVariables>,
 ): NodeJS.ProcessEnv {
   const entries = Object.entries(environment).map(([name, value]) => [
     name.startsWith(RENAMED) ? name.slice(RENAMED.length) : name,
     value,
   ]);
-  return {
-    ...Object.fromEntries(entries),
-    BATON_GENERATION: String(generation),
-    BATON_INSTANCE: String(instance),
-  };
+  return { ...Object.fromEntries(entries), ...variables };
 }

@@ -174,11 +174,12 @@ function sentence(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** The program is there and cannot be executed as it is asked for: not by this user, not with these arguments. */
+const CANNOT_EXECUTE: readonly unknown[] = ['EACCES', 'EPERM', 'ENOEXEC', 'EISDIR', 'EINVAL', 'E2BIG'];
+
 /** As a shell would exit: 127 not found, 126 found but not executable; 1 where trying again may help. */
 function exitCode(error: unknown): number {
-  const code = (error as { code?: unknown }).code;
+  const { code } = error as { code?: unknown };
   if (code === 'ENOENT' || code === 'ENOTDIR') return 127;
-  return code === 'EACCES' || code === 'ENOEXEC' || code === 'EISDIR' || code === 'EPERM' || code === 'EINVAL'
-    ? 126
-    : 1;
+  return CANNOT_EXECUTE.includes(code) ? 126 : 1;
 }

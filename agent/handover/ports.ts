@@ -10,7 +10,7 @@ import type { Store } from '../artifact/store.ts';
 import type { HeldListener, Init } from '../init.ts';
 import type { Log } from '../log.ts';
 import type { Notifications } from '../notifications.ts';
-import { programEnvironment } from '../program.ts';
+import { programEnvironment, programVariables } from '../program.ts';
 import { probe } from '../readiness/index.ts';
 import type { Ports } from './driver.ts';
 
@@ -63,7 +63,7 @@ export function processPorts(world: World): Pick<Ports, 'now' | 'prepare' | 'spa
         key,
         argv: config.command,
         path: artifact.path,
-        environment: programEnvironment(process.env, { generation, instance }),
+        environment: programVariables(generation, instance),
         listeners: listeners.map(({ name }) => name),
         user: config.user?.user,
         group: config.user?.group ?? undefined,
@@ -88,7 +88,7 @@ export function processPorts(world: World): Pick<Ports, 'now' | 'prepare' | 'spa
           listeners,
           credentials: credentialsOf(pid),
           directory: artifactOptions(config).directory,
-          environment: programEnvironment(process.env, { generation, instance }),
+          environment: programEnvironment(process.env, programVariables(generation, instance)),
           notified: notifications.of(pid),
           binary,
         },

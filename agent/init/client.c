@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -118,6 +119,19 @@ static int parse(const struct verb *verb, char **argv, struct options *options)
     return -1;
 }
 
+/* An abstract name belongs to whoever binds it first: what answers there must be root's, our own user's, or that of the
+ * container's PID 1, or else another user could pretend that all is well. */
+static bool is_trusted(int fd)
+{
+    struct ucred peer;
+    struct stat init;
+    socklen_t size = sizeof peer;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
+        return false;
+    return peer.uid == 0 || peer.uid == geteuid() || (!stat("/proc/1", &init) && peer.uid == init.st_uid);
+}
+
 static int connect_to(const char *path, long timeout_ms)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
@@ -137,8 +151,12 @@ static int connect_to(const char *path, long timeout_ms)
     struct timeval timeout = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
     if (fd >= 0)
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&at, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length))) {
-        int error = errno;
+    if (fd < 0)
+        return -1;
+    errno = 0;
+    if (connect(fd, (struct sockaddr *)&at, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) ||
+        (!file && !is_trusted(fd))) {
+        int error = errno ? errno : EPERM;
         close(fd);
         errno = error;
         return -1;

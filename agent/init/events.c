@@ -39,11 +39,15 @@ struct buffer *event_open(const char *verb)
 
 static uint64_t close_record(enum event_class class, uint8_t signal)
 {
-    size_t limit = class == EVENT_VITAL ? EVENTS_SIZE : EVENTS_SIZE - EVENTS_RESERVE;
+    static const size_t limits[] = {
+        [EVENT_VITAL] = EVENTS_SIZE,
+        [EVENT_DROPPABLE] = EVENTS_SIZE - EVENTS_RESERVE,
+        [EVENT_CHATTER] = (EVENTS_SIZE - EVENTS_RESERVE) / 2,
+    };
     bool complete = frame_close(&opened);
     struct record head = {.seq = last_seq + 1, .size = (uint32_t)opened.end, .signal = signal};
 
-    if (!complete || used + record_size(&head) > limit)
+    if (!complete || used + record_size(&head) > limits[class])
         return 0;
     *record_at(used) = head;
     used += record_size(&head);
@@ -53,7 +57,7 @@ static uint64_t close_record(enum event_class class, uint8_t signal)
 uint64_t event_close(enum event_class class)
 {
     uint64_t seq = close_record(class, 0);
-    if (!seq && class == EVENT_DROPPABLE)
+    if (!seq && class != EVENT_VITAL)
         dropped++;
     return seq;
 }

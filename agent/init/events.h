@@ -11,15 +11,16 @@ enum {
     EVENTS_RESERVE = 64 * 1024,
 };
 
-/* How much of the arena an event may take: all of it, or all but the reserve. */
-enum event_class { EVENT_VITAL, EVENT_DROPPABLE };
+/* How much of the arena an event may take: all of it, all but the reserve, or half of that, so that what a program says of
+ * itself all the time leaves room for requests and for what it says once. */
+enum event_class { EVENT_VITAL, EVENT_DROPPABLE, EVENT_CHATTER };
 
 /* Opens an event of this verb with the next sequence number as its first field; add the other fields with frame_…,
  * then event_close. */
 struct buffer *event_open(const char *verb);
 
-/* The sequence number, or 0 when there was no room. A droppable event is then dropped and counted; a vital one is for
- * the caller to bring again. */
+/* The sequence number, or 0 when there was no room. A vital event is then for the caller to bring again; any other is dropped
+ * and counted. */
 uint64_t event_close(enum event_class class);
 
 /* The event of a signal. One that waits and that no agent has seen yet stands for a second of the same number and

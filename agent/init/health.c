@@ -30,7 +30,8 @@ static void start(int64_t now)
     /* Both are moved out of the way first: each may stand where the other belongs. All else is CLOEXEC. */
     int socket = fcntl(listener, F_DUPFD_CLOEXEC, 10), memory = fcntl(pages_fd, F_DUPFD_CLOEXEC, 10);
     if (dup2(socket, 3) == 3 && dup2(memory, 4) == 4)
-        execl("/proc/self/exe", "baton", "health-responder", (char *)NULL);
+        /* Without the environment: it may hold secrets, and this process talks to the network. */
+        execle("/proc/self/exe", "baton", "health-responder", (char *)NULL, (char *[]){NULL});
     say("health responder: %s", errno_name(errno));
     _exit(EXIT_CANNOT_EXEC);
 }

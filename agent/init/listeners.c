@@ -3,13 +3,22 @@
 #include <string.h>
 #include <unistd.h>
 
-struct listener listeners[LISTENERS_MAX];
+static struct listener listeners[LISTENERS_MAX];
+static size_t used; /* slots that were ever taken */
+
+struct listener *listener_next(const struct listener *after)
+{
+    for (size_t i = after ? (size_t)(after - listeners) + 1 : 0; i < used; i++)
+        if (*listeners[i].name)
+            return &listeners[i];
+    return NULL;
+}
 
 struct listener *listener_find(const char *name)
 {
-    for (size_t i = 0; i < LISTENERS_MAX; i++)
-        if (*listeners[i].name && !strcmp(listeners[i].name, name))
-            return &listeners[i];
+    FOR_EACH_LISTENER(listener)
+        if (!strcmp(listener->name, name))
+            return listener;
     return NULL;
 }
 
@@ -42,7 +51,7 @@ struct listener *listener_open(const char *name, const char *address, int backlo
         return refuse(EINVAL, "a name has 1 to 64 printable ASCII characters, no colon and no comma", why);
     if (strlen(address) >= ADDRESS_TEXT_SIZE)
         return refuse(ENAMETOOLONG, "the address is too long", why);
-    for (listener = listeners; listener < listeners + LISTENERS_MAX && *listener->name;)
+    for (listener = listeners; listener < listeners + used && *listener->name;)
         listener++;
     if (listener == listeners + LISTENERS_MAX)
         return refuse(ENFILE, "64 sockets are held already", why);
@@ -51,7 +60,11 @@ struct listener *listener_open(const char *name, const char *address, int backlo
     int fd = socket_open(address, &options, listener->bound, sizeof listener->bound, why);
     if (fd < 0)
         return NULL;
+    if (listener == listeners + used)
+        used++;
     listener->fd = fd;
+    listener->backlog = backlog;
+    listener->revivable = !strncmp(listener->bound, "tcp:", 4);
     strcpy(listener->name, name);
     strcpy(listener->asked, address);
     return listener;
@@ -61,4 +74,16 @@ void listener_close(struct listener *listener)
 {
     close(listener->fd);
     *listener->name = 0;
+}
+
+void listener_revive(struct listener *listener)
+{
+    if (socket_listening(listener->fd))
+        return;
+    if (listen(listener->fd, listener->backlog)) {
+        listener->revivable = false; /* or poll would report it without end */
+        say("%s was shut down by the program, and cannot listen again: %s", listener->bound, errno_name(errno));
+    } else
+        say("%s was shut down by the program (shutdown(2) ends it for everybody, close(2) would not): listening again",
+            listener->bound);
 }

@@ -11,9 +11,13 @@ struct listener {
     char name[NAME_SIZE]; /* empty: the slot is free */
     char asked[ADDRESS_TEXT_SIZE], bound[ADDRESS_TEXT_SIZE];
     int fd;
+    int backlog;
+    bool revivable; /* see listener_revive */
 };
 
-extern struct listener listeners[LISTENERS_MAX];
+/* The held socket after `after`, or the first one after NULL; NULL after the last. */
+struct listener *listener_next(const struct listener *after);
+#define FOR_EACH_LISTENER(listener) for (struct listener *listener = NULL; (listener = listener_next(listener));)
 
 struct listener *listener_find(const char *name);
 
@@ -21,5 +25,9 @@ struct listener *listener_find(const char *name);
 struct listener *listener_open(const char *name, const char *address, int backlog, const char **why);
 
 void listener_close(struct listener *listener);
+
+/* Listens again on a TCP socket that a program has shut down, which it did for every holder: shutdown(2) is of the socket,
+ * not of the descriptor. What waited in its queue was reset by the kernel; what comes from now on is not. */
+void listener_revive(struct listener *listener);
 
 #endif

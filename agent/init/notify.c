@@ -46,6 +46,19 @@ bool notify_check(char *payload, size_t size)
     return true;
 }
 
+bool notify_says_ready(const char *payload)
+{
+    static const char ready[] = "READY=1";
+    size_t length = sizeof ready - 1;
+
+    for (const char *line = payload; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (!strncmp(line, ready, length) && (!line[length] || line[length] == '\n'))
+            return true;
+    }
+    return false;
+}
+
 bool notify_receive(int fd, struct notification *notification)
 {
     union {

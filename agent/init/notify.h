@@ -20,6 +20,9 @@ int notify_open(char *address, size_t size);
  * sd_notify(3) has it, or comes from another PID namespace. */
 bool notify_receive(int fd, struct notification *notification);
 
+/* Whether one of its lines is READY=1. Pure. */
+bool notify_says_ready(const char *payload);
+
 /* Whether a payload is lines of KEY=VALUE as sd_notify(3) has them; ends it with NUL and cuts line breaks at its end.
  * `payload` has room for size + 1 bytes. Pure. */
 bool notify_check(char *payload, size_t size);

@@ -31,7 +31,7 @@ enum {
     /* How long a stop waits for an agent to make it, and how many agents it may cost. */
     AGENT_GRACE_MS = 2000,
     STOP_AGENTS_MAX = 3,
-    POLLS_MAX = 3 + CONTROL_POLLS + PROCESSES_MAX,
+    POLLS_MAX = 3 + CONTROL_POLLS + PROCESSES_MAX + LISTENERS_MAX,
     /* At most so much is taken in one round, so that no flood keeps the rest waiting. */
     SIGNAL_READS_MAX = 64,
     NOTIFICATIONS_MAX = 1024,
@@ -137,7 +137,7 @@ static void take_notifications(void)
         frame_number(event, process->pid);
         frame_number(event, notification.sender);
         frame_text(event, notification.payload);
-        event_close(EVENT_DROPPABLE);
+        event_close(notify_says_ready(notification.payload) ? EVENT_DROPPABLE : EVENT_CHATTER);
     }
 }
 
@@ -282,6 +282,11 @@ static bool wait_until(int64_t due)
         if (process->exec_fd >= 0)
             polls[count++] = (struct pollfd){.fd = process->exec_fd, .events = POLLIN};
 
+    /* Of a listening TCP socket POLLHUP, which needs no asking for, says that somebody has shut it down. */
+    FOR_EACH_LISTENER(listener)
+        if (listener->revivable)
+            polls[count++] = (struct pollfd){.fd = listener->fd};
+
     int64_t now = now_ms();
     if (agent_has_backlog())
         due = now;
@@ -309,6 +314,9 @@ static int serve(void)
             take_notifications();
             take_requests();
             control_serve();
+            FOR_EACH_LISTENER(listener)
+                if (listener->revivable)
+                    listener_revive(listener);
         }
         tell_ends();
         agent_flush();

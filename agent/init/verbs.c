@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+extern char **environ;
+
 enum { WIRE_VERSION = 1, KEPT_MAX = 128 * 1024, ARGUMENTS_MAX = 4096, ROUTED_MAX = PROCESSES_MAX };
 
 struct verb_context verb_context;
@@ -64,13 +66,11 @@ static void inventory(void)
         frame_number(&agent_out, process->started);
         frame_close(&agent_out);
     }
-    for (size_t i = 0; i < LISTENERS_MAX; i++) {
-        if (!*listeners[i].name)
-            continue;
+    FOR_EACH_LISTENER(listener) {
         frame_open(&agent_out, "listener");
-        frame_text(&agent_out, listeners[i].name);
-        frame_text(&agent_out, listeners[i].bound);
-        frame_number(&agent_out, (long long)socket_inode(listeners[i].fd));
+        frame_text(&agent_out, listener->name);
+        frame_text(&agent_out, listener->bound);
+        frame_number(&agent_out, (long long)socket_inode(listener->fd));
         frame_close(&agent_out);
     }
     frame_open(&agent_out, "kept");
@@ -150,7 +150,36 @@ static struct {
     struct identity identity;
     char *argv[ARGUMENTS_MAX + 1], *environment[SPAWN_ENVIRONMENT_MAX + 1];
     const char *user, *group;
+    bool inherit;
 } asked;
+
+/* The entry of this name among the first `count`, or NULL. */
+static char **entry_of(char **entries, size_t count, const char *entry)
+{
+    size_t name = strcspn(entry, "=");
+
+    for (size_t i = 0; i < count; i++)
+        if (!strncmp(entries[i], entry, name) && (entries[i][name] == '=' || !entries[i][name]))
+            return &entries[i];
+    return NULL;
+}
+
+/* The container's own environment, byte for byte as PID 1 got it, and over it what the request has; or the latter alone. */
+static bool take_environment(struct fields *request)
+{
+    size_t own = 0;
+    char *entry;
+
+    for (char **inherited = environ; asked.inherit && *inherited && own < SPAWN_ENVIRONMENT_MAX; inherited++)
+        asked.environment[own++] = *inherited;
+    size_t count = own;
+    while (count < SPAWN_ENVIRONMENT_MAX && (entry = field_next(request))) {
+        char **same = entry_of(asked.environment, own, entry);
+        *(same ? same : &asked.environment[count++]) = entry;
+    }
+    asked.environment[count] = NULL;
+    return fields_end(request);
+}
 
 static bool take_listeners(char *names)
 {
@@ -187,6 +216,8 @@ static const char *take_option(char *option, struct process *process)
         asked.spawn.directory = value;
     else if (!strcmp(option, "path"))
         asked.spawn.path = value;
+    else if (!strcmp(option, "inherit"))
+        asked.inherit = true;
     else if (!strcmp(option, "scope") && (!strcmp(value, "process") || !strcmp(value, "group")))
         process->stop_group = !strcmp(value, "group");
     else if (!strcmp(option, "stop-signal") && parse_number(value, 1, SIGNAL_MAX, &number))
@@ -211,6 +242,7 @@ static void spawn(struct fields *request)
     asked.spawn = (struct spawn_request){.argv = asked.argv, .environment = asked.environment, .descriptors = asked.descriptors,
                                          .notify_socket = verb_context.notify_address};
     asked.user = asked.group = NULL;
+    asked.inherit = false;
     if (!process) {
         error("EAGAIN", "256 processes run already");
         return;
@@ -238,11 +270,7 @@ static void spawn(struct fields *request)
             return;
         }
     asked.argv[argc] = NULL;
-    size_t count = 0;
-    while (count < SPAWN_ENVIRONMENT_MAX && (asked.environment[count] = field_next(request)))
-        count++;
-    asked.environment[count] = NULL;
-    if (!fields_end(request)) {
+    if (!take_environment(request)) {
         error("E2BIG", "the environment has more than 4096 entries");
         return;
     }
@@ -453,11 +481,11 @@ static void ping(struct fields *request)
     ok_open();
     frame_number(&agent_out, (long long)verb_context.reaped);
     frame_number(&agent_out, (long long)events_dropped());
-    for (size_t i = 0; i < LISTENERS_MAX; i++) {
-        long queue = *listeners[i].name ? socket_queue(listeners[i].fd) : -1;
+    FOR_EACH_LISTENER(listener) {
+        long queue = socket_queue(listener->fd);
         if (queue < 0)
             continue;
-        frame_text(&agent_out, listeners[i].name);
+        frame_text(&agent_out, listener->name);
         frame_number(&agent_out, queue);
     }
     frame_close(&agent_out);

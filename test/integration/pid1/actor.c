@@ -8,6 +8,7 @@
  *   child         the parent goes on, the child waits
  *   setsid, reap  the system calls; `reap` waits for one child
  *   spin:MS       uses MS of CPU time
+ *   shutdown:FD   shutdown(2) of a socket that it inherited
  *   stay          waits for a signal that ends it
  *   exit:CODE
  *
@@ -144,6 +145,8 @@ int main(int argc, char **argv)
             signal(SIGTERM, SIG_IGN);
         else if (IS("spin"))
             spin(atol(argument));
+        else if (IS("shutdown"))
+            shutdown(atoi(argument), SHUT_RDWR);
         else if (IS("stay"))
             stay();
         else if (IS("exit"))
