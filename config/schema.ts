@@ -195,9 +195,9 @@ const fields = {
   control: z.optional(absolutePath('/run/baton.sock')).register(optionMeta, {
     group: 'Sockets',
     placeholder: 'PATH',
-    otherwise: 'an abstract socket: no file, reachable from inside the container only',
+    otherwise: 'none: clients inside the container find the abstract address',
     description:
-      'The socket file that `baton reload`, `baton status` and `baton drain` talk to. Set it to mount it elsewhere; clients then need `--socket PATH`, or the same BATON_CONTROL.',
+      'A socket file for `baton reload`, `baton status` and `baton drain`, beside the abstract address, for those who want to mount it. Clients use it with `--socket PATH`, or with the same BATON_CONTROL.',
   }),
 
   watch: z.optional(watched).register(optionMeta, {

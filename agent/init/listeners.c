@@ -64,7 +64,8 @@ struct listener *listener_open(const char *name, const char *address, int backlo
         used++;
     listener->fd = fd;
     listener->backlog = backlog;
-    listener->revivable = !strncmp(listener->bound, "tcp:", 4);
+    size_t length = strlen(address);
+    listener->revivable = !strncmp(address, "tcp:", 4) && !(length >= 2 && !strcmp(address + length - 2, ":0"));
     strcpy(listener->name, name);
     strcpy(listener->asked, address);
     return listener;

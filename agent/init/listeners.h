@@ -27,7 +27,8 @@ struct listener *listener_open(const char *name, const char *address, int backlo
 void listener_close(struct listener *listener);
 
 /* Listens again on a TCP socket that a program has shut down, which it did for every holder: shutdown(2) is of the socket,
- * not of the descriptor. What waited in its queue was reset by the kernel; what comes from now on is not. */
+ * not of the descriptor. What waited in its queue was reset by the kernel; what comes from now on is not. Not for a port that the
+ * kernel chose: shutdown(2) frees it, and the next would be another (net/ipv4/tcp.c, tcp_disconnect). */
 void listener_revive(struct listener *listener);
 
 #endif

@@ -4,6 +4,7 @@ import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { freePort } from '../../support/service.ts';
 import { actor, describePid1 } from './suite.ts';
 
 const SERVING = 'tcp://127.0.0.1:0';
@@ -50,14 +51,15 @@ describePid1((suite) => {
   test('one that the program shuts down listens again, and is the same', async () => {
     await using pid1 = await suite.start();
     const agent = await pid1.attached();
-    const [inode, address] = await agent.request('listen', 'web', SERVING);
+    const fixed = `tcp://127.0.0.1:${await freePort()}`;
+    const [inode, address] = await agent.request('listen', 'web', fixed);
     const steps = ['shutdown:3', 'say:shut', 'stay'];
     const argv = [actor, ...steps];
     await agent.request('spawn', 'p', 'listeners=web', '', String(argv.length), ...argv);
     await pid1.running.waitFor(/^shut$/m);
     await pid1.running.waitFor(/was shut down by the program .*: listening again/);
     await canConnect({ port: portOf(address) });
-    expect(await agent.request('listen', 'web', SERVING)).toEqual([inode, address]);
+    expect(await agent.request('listen', 'web', fixed)).toEqual([inode, address]);
   });
 
   test('close closes it, and frees the name', async () => {
