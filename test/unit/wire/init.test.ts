@@ -97,6 +97,7 @@ describe('the client of the wire', () => {
       ...[
         '1.0.1',
         'listeners=web,admin',
+        'inherit=environment',
         'path=/store/server',
         'user=1000',
         'stop-signal=15',
