@@ -22,6 +22,9 @@ const announcesClose = (name: AppName) => name !== 'nginx';
 /** nginx streams by whole seconds. */
 const SLOW = '/slow?ms=3000';
 
+/** Room for a SYN that is lost more than once, each time waiting twice as long: the load is as fast as the machine allows. */
+const timeoutMs = 30_000;
+
 let directory: string;
 let holder: SocketHolder;
 
@@ -55,7 +58,7 @@ describe.each(appNames)('%s', (name) => {
       await start(name, '1.0');
       for (const path of ['/', '/healthz']) {
         for (const mode of ['per-request', 'keep-alive'] as const) {
-          const load = startLoad({ port: holder.port, connections: 2, mode, path });
+          const load = startLoad({ port: holder.port, timeoutMs, connections: 2, mode, path });
           await load.completed(2);
           const report = await load.stop();
           expect(report).toMatchObject({ failed: 0, stale: 0, samples: [] });
@@ -75,7 +78,7 @@ describe.each(appNames)('%s', (name) => {
       slow.result.then(() => {
         inFlight = false;
       });
-      const load = startLoad({ port: holder.port, connections: 4, mode: 'per-request' });
+      const load = startLoad({ port: holder.port, timeoutMs, connections: 4, mode: 'per-request' });
       await load.seen('1');
       await start(name, '2');
       stop(old);
@@ -91,12 +94,12 @@ describe.each(appNames)('%s', (name) => {
     'hands over under load: %s',
     async (mode) => {
       let current = await start(name, '0');
-      const load = startLoad({ port: holder.port, connections: 16, mode });
+      const load = startLoad({ port: holder.port, timeoutMs, connections: 16, mode });
       await load.seen('0');
       for (let version = 1; version <= 4; version++) {
         const next = await start(name, String(version));
         // Kept connections stay with the old version until it drains, so a connection of its own has to ask.
-        const probe = startLoad({ port: holder.port, connections: 2, mode: 'per-request' });
+        const probe = startLoad({ port: holder.port, timeoutMs, connections: 2, mode: 'per-request' });
         await probe.seen(String(version));
         stop(current);
         expect(await current.program.exited).toEqual({ code: 0, signal: 0 });
@@ -119,7 +122,7 @@ describe.each(appNames)('%s', (name) => {
 
   test.runIf(available)('never-ready takes no connection, and stops when asked', async () => {
     await start(name, '1');
-    const load = startLoad({ port: holder.port, mode: 'per-request' });
+    const load = startLoad({ port: holder.port, timeoutMs, mode: 'per-request' });
     await load.seen('1');
     const candidate = await start(name, '2', { variant: 'never-ready' });
     await load.completed(500);
