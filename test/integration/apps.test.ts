@@ -1,8 +1,9 @@
 /** The sample services by themselves, started as systemd would: what they have to be before they can prove anything of Baton. */
+import { readdirSync } from 'node:fs';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   type AppBuild,
   type AppName,
@@ -126,6 +127,12 @@ describe.each(appNames)('%s', (name) => {
     await load.seen('1');
     const candidate = await start(name, '2', { variant: 'never-ready' });
     await load.completed(500);
+    // On their way there these two have handlers that only note the signal.
+    const sleepers = { gunicorn: 2, puma: 1 }[name as string] ?? 0;
+    await vi.waitUntil(
+      () => readdirSync(directory).filter((file) => file.startsWith('asleep.')).length === sleepers,
+      { timeout: timeoutMs },
+    );
     stop(candidate);
     await candidate.program.exited;
     const report = await load.stop();

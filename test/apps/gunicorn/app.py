@@ -17,6 +17,7 @@ if VARIANT == "exits-at-once":
     sys.exit(3)
 if VARIANT == "never-ready":
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # gunicorn's own handler only sets a flag that nobody would read here
+    open(os.path.join(os.path.dirname(__file__), f"asleep.{os.getpid()}"), "w").close()
     time.sleep(3600)
 if VARIANT == "crashes-after-start":
     threading.Timer(0.5, os.kill, (os.getppid(), signal.SIGKILL)).start()

@@ -7,7 +7,11 @@ SLOW = PATTERN * 4096
 SLICES = 20
 
 exit!(3) if VARIANT == "exits-at-once"
-sleep if VARIANT == "never-ready"
+if VARIANT == "never-ready"
+  trap("TERM", "DEFAULT") # puma's own handler asks a server to stop that will never be there
+  File.write(File.join(__dir__, "asleep.#{Process.pid}"), "")
+  sleep
+end
 Thread.new { sleep 0.5; Process.kill(:KILL, Process.pid) } if VARIANT == "crashes-after-start"
 
 # A body that puma writes slice by slice.
