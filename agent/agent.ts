@@ -16,6 +16,7 @@ import { type Counts, type HeldListener, type Init, type InitEvent, PAGES_FD } f
 import { flushLog, type Log } from './log.ts';
 import { Notifications } from './notifications.ts';
 import { removePidfile, writePidfile } from './pidfile.ts';
+import { Waker } from './waker.ts';
 import { type Watch, watchPaths } from './watch/watch.ts';
 
 export interface Settings {
@@ -53,6 +54,7 @@ export class Agent {
   readonly #config: Config;
   readonly #notifications: Notifications;
   readonly #publisher: Publisher;
+  readonly #waker: Waker;
   readonly #requests = new Map<number, { json: boolean }>();
   readonly #routed: readonly number[];
   #driver: Driver | undefined;
@@ -77,6 +79,7 @@ export class Agent {
         epoch: Date.now() - monotonicNow(),
       }),
     });
+    this.#waker = new Waker(listeners, async () => (await this.#ping()).queues);
     setInterval(() => void this.#ping(), PING_MS);
   }
 
@@ -135,7 +138,12 @@ export class Agent {
   }
 
   #drive(state: State): Driver {
-    this.#driver = new Driver(this.#config, { ...processPorts(this.#world()), ...this.#ports() }, state);
+    const processes = processPorts(this.#world());
+    const kill: Ports['kill'] = (effect) => {
+      void this.#waker.look();
+      return processes.kill(effect);
+    };
+    this.#driver = new Driver(this.#config, { ...processes, kill, ...this.#ports() }, state);
     return this.#driver;
   }
 
@@ -187,6 +195,7 @@ export class Agent {
   #takeExit({ seq, pid, key, code, signal, usage }: EventOf<'exit'>): void {
     this.#parts.log.debug({ process: key, pid, code, signal, usage }, 'process ended');
     this.#running.dispatch({ type: 'exited', key, code, signal });
+    void this.#waker.look();
     this.#done(seq);
   }
 
@@ -272,8 +281,9 @@ export class Agent {
     }
   }
 
-  async #ping(): Promise<void> {
+  async #ping(): Promise<Counts> {
     this.#counted = await this.#parts.init.ping();
+    return this.#counted;
   }
 
   async #exit(code: number): Promise<void> {

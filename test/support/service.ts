@@ -271,14 +271,22 @@ function end(pid: number): void {
   }
 }
 
+/**
+ * A port that nobody listens on, below those that the kernel gives to outgoing connections (ip(7), ip_local_port_range): the
+ * load clients' own would take one of these at any moment.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const server = createServer();
+    const free = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!free) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
 export function httpGet(port: number, path: string): Promise<Answer> {

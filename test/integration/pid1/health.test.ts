@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openPages } from '../../../agent/health/pages.ts';
 import { descendants, type FakeAgent, type Pid1, statusOf } from '../../support/pid1.ts';
+import { freePort } from '../../support/service.ts';
 import { actor, describePid1 } from './suite.ts';
 
 type Where = { readonly socketPath: string } | { readonly port: number };
@@ -20,15 +21,6 @@ function ask(where: Where, path: string): Promise<number | string | undefined> {
     });
     request.on('error', (error: NodeJS.ErrnoException) => resolve(error.code));
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** The responder, as seen from here: Baton's child that is no agent. Waits until it has been executed. */

@@ -20,7 +20,16 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Files at the top of agent/ that are no composition: the wire to PID 1 and what stands beside it. */
-const WIRE = ['init.ts', 'frames.ts', 'notifications.ts', 'mailbox.ts', 'program.ts', 'pidfile.ts', 'log.ts'];
+const WIRE = [
+  'init.ts',
+  'frames.ts',
+  'notifications.ts',
+  'mailbox.ts',
+  'program.ts',
+  'pidfile.ts',
+  'log.ts',
+  'waker.ts',
+];
 
 const root = join(import.meta.dirname, '../../..');
 
