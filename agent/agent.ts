@@ -59,6 +59,8 @@ export class Agent {
   readonly #routed: readonly number[];
   #driver: Driver | undefined;
   #watch: Watch | undefined;
+  /** The digests that the store was last pruned to; null when something may have been added since. */
+  #stored: readonly string[] | null = null;
   #counted: Counts = { reaped: 0, dropped: 0, queues: new Map() };
 
   constructor(parts: Parts) {
@@ -138,18 +140,14 @@ export class Agent {
   }
 
   #drive(state: State): Driver {
-    const processes = processPorts(this.#world());
+    const world = { ...this.#parts, config: this.#config, notifications: this.#notifications };
+    const processes = processPorts(world);
     const kill: Ports['kill'] = (effect) => {
       void this.#waker.look();
       return processes.kill(effect);
     };
     this.#driver = new Driver(this.#config, { ...processes, kill, ...this.#ports() }, state);
     return this.#driver;
-  }
-
-  #world() {
-    const { init, log, store, listeners } = this.#parts;
-    return { init, log, config: this.#config, store, listeners, notifications: this.#notifications };
   }
 
   #ports(): Pick<Ports, 'keep' | 'settle' | 'record' | 'crashed' | 'apply' | 'exit'> {
@@ -255,7 +253,7 @@ export class Agent {
   }
 
   #apply(now: Projection, before: Projection | null, state: State): void {
-    const { init, log, store } = this.#parts;
+    const { init, log } = this.#parts;
     this.#publisher.publish(state, now);
     if (String(now.routes) !== String(before?.routes))
       init
@@ -264,9 +262,20 @@ export class Agent {
     if (now.mainPid !== before?.mainPid) this.#writePidfile(now.mainPid);
     for (const { pid, state: stage } of state.active?.processes ?? [])
       if (pid !== null && stage === 'ready') this.#notifications.finish(pid);
-    const generations = [state.active, state.candidate?.generation, ...state.draining];
-    if (!state.preparing)
-      void store.prune(generations.flatMap((generation) => generation?.artifact.digest ?? []));
+    this.#prune(state);
+  }
+
+  /** After each preparation, and when a generation is gone: most steps of the machine change nothing that is in the store. */
+  #prune({ preparing, active, candidate, draining }: State): void {
+    if (preparing) {
+      this.#stored = null;
+      return;
+    }
+    const generations = [active, candidate?.generation, ...draining];
+    const digests = generations.flatMap((generation) => generation?.artifact.digest ?? []);
+    if (String(digests) === String(this.#stored)) return;
+    this.#stored = digests;
+    void this.#parts.store.prune(digests);
   }
 
   #writePidfile(pid: number | null): void {

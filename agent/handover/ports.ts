@@ -51,12 +51,13 @@ export function artifactOptions(config: Config) {
 export function processPorts(world: World): Pick<Ports, 'now' | 'prepare' | 'spawn' | 'probe' | 'kill'> {
   const { init, log, config, store, listeners, notifications } = world;
   const binary = batonBinary();
+  const options = artifactOptions(config);
+  const { directory } = options;
 
   return {
     now: monotonicNow,
 
-    prepare: (_, signal) =>
-      prepareArtifact({ ...artifactOptions(config), settle: config.settle, store, signal }),
+    prepare: (_, signal) => prepareArtifact({ ...options, settle: config.settle, store, signal }),
 
     async spawn({ key, generation, instance, artifact }) {
       const pid = await init.spawn({
@@ -67,7 +68,7 @@ export function processPorts(world: World): Pick<Ports, 'now' | 'prepare' | 'spa
         listeners: listeners.map(({ name }) => name),
         user: config.user?.user,
         group: config.user?.group ?? undefined,
-        directory: config.directory ?? process.cwd(),
+        directory,
         stopSignal: config.stopSignal,
         stopTimeout: config.stopTimeout,
         stopScope: config.stopScope,
@@ -87,7 +88,7 @@ export function processPorts(world: World): Pick<Ports, 'now' | 'prepare' | 'spa
           pid,
           listeners,
           credentials: credentialsOf(pid),
-          directory: artifactOptions(config).directory,
+          directory,
           environment: programEnvironment(process.env, programVariables(generation, instance)),
           notified: notifications.of(pid),
           binary,

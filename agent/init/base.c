@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -47,6 +48,12 @@ int64_t now_ms(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+ino_t mount_namespace(void)
+{
+    struct stat namespace;
+    return stat("/proc/self/ns/mnt", &namespace) ? 0 : namespace.st_ino;
 }
 
 bool parse_number(const char *text, long low, long high, long *value)

@@ -38,6 +38,9 @@ int64_t now_ms(void);
 /* Parses a whole decimal number in [low, high]; false leaves *value alone. */
 bool parse_number(const char *text, long low, long high, long *value);
 
+/* The inode of the mount namespace, which tells containers apart that share a network namespace; 0 without /proc. */
+ino_t mount_namespace(void);
+
 /* Closes every descriptor from `first` on. Ours are all CLOEXEC; this is for those that the container runtime, or
  * whoever else started us, left open, which are few and low. */
 void descriptors_close_from(int first);

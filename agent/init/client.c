@@ -134,28 +134,19 @@ static bool is_trusted(int fd)
 
 static int connect_to(const char *path, long timeout_ms)
 {
-    struct sockaddr_un at = {.sun_family = AF_UNIX};
-    bool file = path && *path;
-    const char *name = file ? path : control_default_address();
-    size_t length = strlen(name) + file;
+    struct sockaddr_un at;
+    socklen_t size;
 
-    if (length > sizeof at.sun_path) {
-        errno = ENAMETOOLONG;
+    if (!control_address(path, &at, &size))
         return -1;
-    }
-    memcpy(at.sun_path, name, length);
-    if (!file)
-        at.sun_path[0] = 0;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    /* For connect too, which waits while the queue is full (unix(7)); a timeout of 0 is none (socket(7)). */
-    struct timeval timeout = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
-    if (fd >= 0)
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
     if (fd < 0)
         return -1;
+    /* For connect too, which waits while the queue is full (unix(7)); a timeout of 0 is none (socket(7)). */
+    struct timeval timeout = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
     errno = 0;
-    if (connect(fd, (struct sockaddr *)&at, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) ||
-        (!file && !is_trusted(fd))) {
+    if (connect(fd, (struct sockaddr *)&at, size) || (!*at.sun_path && !is_trusted(fd))) {
         int error = errno ? errno : EPERM;
         close(fd);
         errno = error;

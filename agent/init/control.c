@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -47,31 +46,38 @@ static int64_t accept_at; /* not before; 0: now */
 const char *control_default_address(void)
 {
     static char address[64];
-    struct stat namespace;
-    if (stat("/proc/self/ns/mnt", &namespace))
-        namespace.st_ino = 0;
-    snprintf(address, sizeof address, "@baton/%llu", (unsigned long long)namespace.st_ino);
+    snprintf(address, sizeof address, "@baton/%llu", (unsigned long long)mount_namespace());
     return address;
+}
+
+bool control_address(const char *path, struct sockaddr_un *at, socklen_t *size)
+{
+    bool file = path && *path;
+    const char *name = file ? path : control_default_address();
+    size_t length = strlen(name) + file; /* a path's NUL counts, an abstract name has none: unix(7) */
+
+    *at = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (length > sizeof at->sun_path) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    memcpy(at->sun_path, name, length);
+    if (!file)
+        at->sun_path[0] = 0;
+    *size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+    return true;
 }
 
 bool control_open(const char *path, const char **why)
 {
     char address[ADDRESS_TEXT_SIZE], bound[ADDRESS_TEXT_SIZE];
-    struct address at = {.transport = TRANSPORT_UNIX, .mode = -1, .at.un.sun_family = AF_UNIX};
     bool file = path && *path;
-    const char *name = file ? path : control_default_address();
-    size_t length = strlen(name) + file; /* a path's NUL counts, an abstract name has none: unix(7) */
-    if (length > sizeof at.at.un.sun_path || (file && *path != '/')) {
-        errno = file && *path != '/' ? EINVAL : ENAMETOOLONG;
+    struct address at = {.transport = TRANSPORT_UNIX, .mode = file ? 0600 : -1};
+    errno = EINVAL;
+    if ((file && *path != '/') || !control_address(path, &at.at.un, &at.size)) {
         *why = "an absolute path of at most 107 bytes is needed";
         return false;
     }
-    memcpy(at.at.un.sun_path, name, length);
-    at.size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
-    if (file)
-        at.mode = 0600;
-    else
-        at.at.un.sun_path[0] = 0;
     if (!address_format(&at, address, sizeof address)) {
         errno = EINVAL;
         *why = "not a path";

@@ -6,12 +6,17 @@
 #include "base.h"
 
 #include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 enum { CONTROL_CONNECTIONS = 16, CONTROL_POLLS = CONTROL_CONNECTIONS + 2 };
 
 /* "@baton/<inode of the mount namespace>", which the client computes for itself: no file is needed, and containers that
  * share a network namespace, where abstract addresses live, do not collide. */
 const char *control_default_address(void);
+
+/* The socket address of a path, or of the default address for NULL or "". False with ENAMETOOLONG. */
+bool control_address(const char *path, struct sockaddr_un *at, socklen_t *size);
 
 /* The first call: `pages` answers `page PATH`. */
 void control_begin(const void *pages);

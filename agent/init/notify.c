@@ -3,16 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 int notify_open(char *address, size_t size)
 {
-    struct stat namespace;
-    if (stat("/proc/self/ns/mnt", &namespace))
-        namespace.st_ino = 0;
-    snprintf(address, size, "@baton-notify/%llu/%d", (unsigned long long)namespace.st_ino, (int)getpid());
+    snprintf(address, size, "@baton-notify/%llu/%d", (unsigned long long)mount_namespace(), (int)getpid());
 
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     size_t length = strlen(address);

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { baton, type Exit, Running, startAsPid1 } from '../support/namespace.ts';
-import type { LogLine } from '../support/service.ts';
+import { type LogLine, parseLog } from '../support/service.ts';
 
 const LOG = ['--log-level', 'debug', '--log-format', 'json'];
 /** After SIGTERM, for a Baton that does not obey: more than lame duck and drain of the sample service take. */
@@ -55,8 +55,7 @@ export class Container implements AsyncDisposable {
   }
 
   get log(): LogLine[] {
-    const lines = this.output.split('\n').slice(0, -1);
-    return lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as LogLine);
+    return parseLog(this.output);
   }
 
   /** The first line of the log that `find` finds, awaited if it is not there yet. */

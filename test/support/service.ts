@@ -43,6 +43,12 @@ export interface LogLine {
   readonly [field: string]: unknown;
 }
 
+/** The whole lines of Baton's log in what was written to stderr; its plain lines and the program's own are left out. */
+export function parseLog(stderr: string): LogLine[] {
+  const lines = stderr.split('\n').slice(0, -1);
+  return lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as LogLine);
+}
+
 export interface Answer {
   readonly status: number;
   readonly body: string;
@@ -178,8 +184,7 @@ export class Service implements AsyncDisposable {
 
   /** Everything that Baton has logged so far, its plain lines left out. */
   get log(): LogLine[] {
-    const lines = this.running.stderr.split('\n').slice(0, -1);
-    return lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as LogLine);
+    return parseLog(this.running.stderr);
   }
 
   /** The first line from `from` on (default: from the beginning) that matches, awaited if it is not there yet. */

@@ -1,6 +1,7 @@
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect } from 'vitest';
 import { type AppName, appNames, missingFor } from '../../apps/build.ts';
 import type { Report } from '../../load/report.ts';
+import { testWith } from '../../support/installed.ts';
 import { Service } from '../../support/service.ts';
 
 /** How each kept-alive connection fares is the server's own doing; these announce `Connection: close` while they drain. */
@@ -25,9 +26,8 @@ afterAll(() => console.log(`keep-alive, the server's own races:\n${summary.join(
 
 describe.each(appNames)('%s is replaced under load', (app) => {
   const missing = missingFor(app);
-  const run = missing.length > 0 && !process.env['CI'] ? test.skip : test;
 
-  run(
+  testWith(app)(
     missing.length > 0
       ? `cannot run here: ${missing.join(', ')} missing`
       : `${HANDOVERS} times without a failed request`,

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { missingFor } from '../../apps/build.ts';
 import { Gate } from '../../support/gate.ts';
+import { testWith } from '../../support/installed.ts';
 import { Service } from '../../support/service.ts';
 
 /** A server that a candidate's proof is asked of: by default it answers everyone with 200. */
@@ -47,8 +47,7 @@ describe.concurrent('--ready', () => {
     expect((await service.baton('reload')).stdout).toBe('promoted: generation 2 serves\n');
   });
 
-  const goTest = missingFor('go').length > 0 && !process.env['CI'] ? test.skip : test;
-  goTest('notify: READY=1', async () => {
+  testWith('go')('notify: READY=1', async () => {
     await using service = await Service.start('go', { flags: ['--ready', 'notify'] });
     expect((await service.baton('reload')).stdout).toBe('promoted: generation 2 serves\n');
   });

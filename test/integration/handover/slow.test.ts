@@ -1,5 +1,6 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 import { type AppName, appNames, missingFor } from '../../apps/build.ts';
+import { testWith } from '../../support/installed.ts';
 import { Service } from '../../support/service.ts';
 
 const cases: readonly (readonly [AppName, number])[] = [
@@ -9,9 +10,7 @@ const cases: readonly (readonly [AppName, number])[] = [
 ];
 
 describe.concurrent.each(cases)('a request to %s that takes %i ms', (app, ms) => {
-  const run = missingFor(app).length > 0 && !process.env['CI'] ? test.skip : test;
-
-  run('is finished by the old generation while the new one answers', async () => {
+  testWith(app)('is finished by the old generation while the new one answers', async () => {
     expect(missingFor(app)).toEqual([]);
     await using service = await Service.start(app, { version: 'old', flags: ['--stop-timeout', '60s'] });
     const { begun, result } = service.slow(ms);

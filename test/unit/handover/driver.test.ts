@@ -1,21 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import { Driver, type Ports } from '../../../agent/handover/driver.ts';
 import { initialState } from '../../../agent/handover/machine.ts';
-import type { Policy } from '../../../agent/handover/state.ts';
-
-const policy: Policy = {
-  instances: 1,
-  readyTimeout: 30_000,
-  stopSignal: 15,
-  stopTimeout: 20_000,
-  stopScope: 'process',
-  drainDelay: 0,
-  restartLimit: 5,
-  restartWindow: 60_000,
-  restartDelay: 100,
-  restartDelayMax: 10_000,
-  maxDraining: 4,
-};
+import { POLICY } from './scenario.ts';
 
 const artifact = { digest: 'd1', path: '/store/server', source: '/srv/server' };
 
@@ -49,7 +35,7 @@ const recorded = (said: string[], what: string) =>
 describe('the driver', () => {
   test('keeps the state and shows what is true before it acts', async () => {
     const { ports, said } = fakePorts();
-    const driver = new Driver(policy, ports, initialState());
+    const driver = new Driver(POLICY, ports, initialState());
     driver.dispatch({ type: 'start' });
     await recorded(said, 'record');
     said.length = 0;
@@ -59,7 +45,7 @@ describe('the driver', () => {
 
   test('feeds back what came of each effect', async () => {
     const { ports, said } = fakePorts();
-    const driver = new Driver(policy, ports, initialState());
+    const driver = new Driver(POLICY, ports, initialState());
     driver.dispatch({ type: 'start' });
     await recorded(said, 'record promoted');
     driver.dispatch({ type: 'trigger', by: 'control', force: true, event: 5 });
@@ -75,7 +61,7 @@ describe('the driver', () => {
     const prepare = () =>
       Promise.reject(Object.assign(new Error('/srv/server: no such file'), { code: 'ENOENT' }));
     const { ports, said } = fakePorts({ prepare });
-    new Driver(policy, ports, initialState()).dispatch({ type: 'start' });
+    new Driver(POLICY, ports, initialState()).dispatch({ type: 'start' });
     await recorded(said, 'exit');
     expect(said).toContain('record refused /srv/server: no such file');
     expect(said.at(-1)).toBe('exit 127');
@@ -91,7 +77,7 @@ describe('the driver', () => {
     };
     let now = 1000;
     const { ports, said } = fakePorts({ probe, now: () => now });
-    const driver = new Driver({ ...policy, readyTimeout: 1, restartLimit: 1 }, ports, initialState());
+    const driver = new Driver({ ...POLICY, readyTimeout: 1, restartLimit: 1 }, ports, initialState());
     driver.dispatch({ type: 'start' });
     await vi.waitUntil(() => driver.state.candidate?.generation.processes[0]?.state === 'running');
     now = 5000;
@@ -107,7 +93,7 @@ describe('the driver', () => {
       return new Promise(() => {});
     };
     const { ports } = fakePorts({ prepare });
-    const driver = new Driver(policy, ports, initialState());
+    const driver = new Driver(POLICY, ports, initialState());
     driver.dispatch({ type: 'start' });
     expect(signalled?.aborted).toBe(false);
     driver.dispatch({ type: 'stop', event: 1 });
