@@ -77,11 +77,12 @@ const recipes: Record<AppName, Recipe> = {
     program: 'app',
     variants: compiled,
     executed: true,
+    // Static, so that it runs in any base image.
     make: (job) =>
       compile('c', 'app.c', job, (output) => [
         'cc',
         ['-std=c11', '-D_GNU_SOURCE', '-O2', `-DVERSION="${job.version}"`, `-D${constantName(job.variant)}`],
-        ['-o', output, 'app.c'],
+        ['-static', '-o', output, 'app.c'],
       ]),
     command: (program) => [program],
   },

@@ -2,8 +2,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import { type LogLine, parseLog } from '../support/deployed.ts';
 import { baton, type Exit, Running, startAsPid1 } from '../support/namespace.ts';
-import { type LogLine, parseLog } from '../support/service.ts';
 
 const LOG = ['--log-level', 'debug', '--log-format', 'json'];
 /** After SIGTERM, for a Baton that does not obey: more than lame duck and drain of the sample service take. */

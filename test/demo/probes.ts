@@ -1,6 +1,6 @@
 /** An orchestrator's readiness probe, much more often than any would ask. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { httpGet } from '../support/service.ts';
+import { httpGet } from '../support/deployed.ts';
 
 export interface Probes {
   readonly count: number;

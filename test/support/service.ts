@@ -2,16 +2,12 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readdir, readFile, readlink, rm } from 'node:fs/promises';
-import { get } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Status } from '../../agent/health/status.ts';
 import { type AppBuild, type AppName, type BuildOptions, buildApp } from '../apps/build.ts';
-import { Connection, type Result } from '../load/connection.ts';
-import { type Load, type LoadOptions, sampleBody, startLoad } from '../load/load.ts';
-import type { Head } from '../load/parser.ts';
+import { Deployed, type DeployedParts } from './deployed.ts';
 import { baton, type Exit, type Running, start, startAsPid1 } from './namespace.ts';
 
 export interface ServiceOptions {
@@ -33,42 +29,12 @@ export interface ServiceOptions {
 /** A variable that marks every process of one service. */
 const MARK = 'SERVICE_UNDER_TEST';
 
-/** A line of Baton's log. */
-export interface LogLine {
-  readonly msg: string;
-  readonly level: number;
-  readonly generation?: number;
-  readonly outcome?: string;
-  readonly pid?: number;
-  readonly [field: string]: unknown;
-}
-
-/** The whole lines of Baton's log in what was written to stderr; its plain lines and the program's own are left out. */
-export function parseLog(stderr: string): LogLine[] {
-  const lines = stderr.split('\n').slice(0, -1);
-  return lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as LogLine);
-}
-
-export interface Answer {
-  readonly status: number;
-  readonly body: string;
-}
-
-export class Service implements AsyncDisposable {
-  readonly app: AppName;
-  readonly directory: string;
-  readonly port: number;
-  readonly healthPort: number;
+export class Service extends Deployed implements AsyncDisposable {
   readonly running: Running;
   readonly build: AppBuild;
 
-  private constructor(
-    parts: Pick<Service, 'app' | 'directory' | 'port' | 'healthPort' | 'running' | 'build'>,
-  ) {
-    this.app = parts.app;
-    this.directory = parts.directory;
-    this.port = parts.port;
-    this.healthPort = parts.healthPort;
+  private constructor(parts: DeployedParts & Pick<Service, 'running' | 'build'>) {
+    super(parts);
     this.running = parts.running;
     this.build = parts.build;
   }
@@ -122,36 +88,12 @@ export class Service implements AsyncDisposable {
     return new Service({ app, directory, port, healthPort, running, build });
   }
 
-  /** Puts another version on the volume; Baton sees it by itself. */
-  async update(version: string, options: BuildOptions = {}): Promise<void> {
-    await buildApp(this.app, version, join(this.directory, 'volume'), {
-      listen: `127.0.0.1:${this.port}`,
-      ...options,
-    });
+  override get output(): string {
+    return this.running.stderr;
   }
 
-  load(options: Partial<LoadOptions> & Pick<LoadOptions, 'mode'>): Load {
-    return startLoad({ port: this.port, timeoutMs: 30_000, ...options });
-  }
-
-  /** Probes `path` of the health endpoint again and again, each time on a new connection; whatever is not 200 has failed. */
-  probe(path: '/livez' | '/readyz'): Load {
-    return startLoad({
-      port: this.healthPort,
-      path,
-      mode: 'per-request',
-      connections: 1,
-      rate: 500,
-      timeoutMs: 30_000,
-      check: () => null,
-    });
-  }
-
-  /** One request that takes `ms`; `begun` once the head of its answer is there. */
-  slow(ms: number): { begun: Promise<Head>; result: Promise<Result> } {
-    const { promise: begun, resolve: onHead } = Promise.withResolvers<Head>();
-    const connection = new Connection({ port: this.port }, sampleBody);
-    return { begun, result: connection.request(`/slow?ms=${ms}`, { close: true, onHead }) };
+  override heard(): Promise<void> {
+    return this.running.heard();
   }
 
   /** Runs the native client inside the container's namespaces, as `docker exec` would. */
@@ -162,46 +104,6 @@ export class Service implements AsyncDisposable {
         resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, stdout, stderr }),
       );
     });
-  }
-
-  health(path: string): Promise<Answer> {
-    return httpGet(this.healthPort, path);
-  }
-
-  async status(): Promise<Status> {
-    return JSON.parse((await this.health('/status')).body);
-  }
-
-  /** Asks until the status is as wanted: pages are published at each change, but announced to nobody. */
-  async until(wanted: (status: Status) => boolean): Promise<Status> {
-    for (;;) {
-      const { status, body } = await this.health('/status');
-      const now: Status | null = status === 200 ? JSON.parse(body) : null;
-      if (now && wanted(now)) return now;
-      await pause(5);
-    }
-  }
-
-  /** Everything that Baton has logged so far, its plain lines left out. */
-  get log(): LogLine[] {
-    return parseLog(this.running.stderr);
-  }
-
-  /** The first line from `from` on (default: from the beginning) that matches, awaited if it is not there yet. */
-  async waitForLog(matches: (line: LogLine) => boolean, from = 0): Promise<LogLine> {
-    for (;;) {
-      const { log } = this;
-      const found = log.slice(from).find(matches);
-      if (found) return found;
-      await this.running.heard();
-    }
-  }
-
-  /** Awaits what `act` leads to: the next recorded outcome. */
-  async outcomeOf(act: () => unknown): Promise<LogLine> {
-    const from = this.log.length;
-    await act();
-    return this.waitForLog(({ outcome }) => outcome !== undefined, from);
   }
 
   /** The agent's pid as seen from here. */
@@ -292,20 +194,6 @@ export async function freePort(): Promise<number> {
     await once(server, 'close');
     return port;
   }
-}
-
-export function httpGet(port: number, path: string): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    get({ host: '127.0.0.1', port, path, agent: false }, (response) => {
-      let body = '';
-      response.setEncoding('utf8');
-      response.on('data', (text: string) => {
-        body += text;
-      });
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
-      response.on('error', reject);
-    }).on('error', reject);
-  });
 }
 
 async function processIds(): Promise<number[]> {

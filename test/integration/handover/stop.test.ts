@@ -2,8 +2,9 @@
 import { kill } from 'node:process';
 import { describe, expect, test } from 'vitest';
 import type { BuildOptions } from '../../apps/build.ts';
+import type { LogLine } from '../../support/deployed.ts';
 import { baton } from '../../support/namespace.ts';
-import { type LogLine, Service, type ServiceOptions } from '../../support/service.ts';
+import { Service, type ServiceOptions } from '../../support/service.ts';
 
 const modes = ['pid1', 'subreaper'] as const;
 
