@@ -14,6 +14,8 @@ export interface Exit {
   readonly code: number;
   /** 0 after an exit. */
   readonly signal: number;
+  /** Where the kernel killed it for want of memory: "out of memory (limit 64 MiB)". */
+  readonly oom?: string | null;
 }
 
 /** The code with which a shell reports it: 128+n after signal n. */
@@ -22,6 +24,7 @@ export function exitCode({ code, signal }: Exit): number {
 }
 
 /** Completes the sentence "the process …". */
-export function exitReason({ code, signal }: Exit): string {
+export function exitReason({ code, signal, oom }: Exit): string {
+  if (oom) return `was killed by the kernel: ${oom}`;
   return signal === 0 ? `exited with code ${code}` : `was killed by ${signalName(signal)}`;
 }

@@ -180,7 +180,14 @@ export type Event = { readonly at: number } & (
   | { readonly type: 'unready'; readonly key: string; readonly reason: string }
   /** PID 1 has answered a `kill` that was no SIGKILL; whether with ok or ESRCH does not matter. */
   | { readonly type: 'told'; readonly key: string }
-  | { readonly type: 'exited'; readonly key: string; readonly code: number; readonly signal: number }
+  /** `oom`: as in exit.ts. */
+  | {
+      readonly type: 'exited';
+      readonly key: string;
+      readonly code: number;
+      readonly signal: number;
+      readonly oom?: string | null;
+    }
   | { readonly type: 'gone'; readonly key: string }
   | { readonly type: 'drain'; readonly event: number }
   | { readonly type: 'stop'; readonly event: number }

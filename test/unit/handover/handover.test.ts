@@ -73,6 +73,11 @@ describe('a handover', () => {
       { type: 'exited', key: '2.0.2', code: 0, signal: 11 },
       'was killed by SIGSEGV before it was ready',
     ],
+    [
+      'does not fit into memory',
+      { type: 'exited', key: '2.0.2', code: 0, signal: 9, oom: 'out of memory (limit 64 MiB)' },
+      'was killed by the kernel: out of memory (limit 64 MiB) before it was ready',
+    ],
     ['says that it cannot', { type: 'unready', key: '2.0.2', reason: 'answers 500' }, 'answers 500'],
     ['takes too long', { type: 'tick' }, 'was not ready within 30s'],
   ] as const)('a candidate that %s fails, and the active generation is untouched', (_, event, reason) => {
