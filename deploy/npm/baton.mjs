@@ -1,0 +1,19 @@
+#!/usr/bin/env node
+/**
+ * `baton` of the npm package: becomes the C binary, same process, same pid, so that it is PID 1 where this was.
+ * The agent then runs on the Node.js that runs this, unless BATON_NODE says otherwise.
+ */
+import { fileURLToPath } from 'node:url';
+
+if (!process.execve) {
+  console.error(
+    `baton: Node.js 22.15, 23.11 or newer is needed for process.execve, ${process.execPath} is ${process.version}`,
+  );
+  process.exit(78); // EX_CONFIG, sysexits.h
+}
+const binary = fileURLToPath(new URL(`baton-${process.arch}`, import.meta.url));
+// What exec fails with, execve reports by aborting the process (Node.js documentation, process.execve).
+process.execve(binary, [binary, ...process.argv.slice(2)], {
+  ...process.env,
+  BATON_NODE: process.env.BATON_NODE || process.execPath,
+});
