@@ -3,6 +3,7 @@ import { type Listener, sameEndpoint } from './address.ts';
 import { formatDuration } from './duration.ts';
 import type { Config, OptionKey } from './schema.ts';
 import { signalName } from './signal.ts';
+import { stopBudget } from './stop-budget.ts';
 
 export interface Conflict {
   /** The option to change, and the item of it where it is a list. */
@@ -31,6 +32,17 @@ const CONFIG_MAX = 32 * 1024;
 
 /** PID 1's table (agent/init/processes.h). */
 const PROCESSES_MAX = 256;
+
+const TOGETHER =
+  "together with the orchestrator's own: docker's --stop-timeout, terminationGracePeriodSeconds";
+
+/** A stop-timeout that was asked for and will not be had when the container stops, as a clause; null when it fits. */
+export function cutStopTimeout({ stopTimeout, drainDelay, stopGrace }: Config): string | null {
+  const left = stopBudget(stopGrace) - drainDelay;
+  if (stopTimeout <= left) return null;
+  const [timeout, cut, grace] = [stopTimeout, left, stopGrace].map(formatDuration);
+  return `${timeout} after a reload, but ${cut} when the container stops, which is what stop-grace, ${grace}, leaves (raise stop-grace, ${TOGETHER})`;
+}
 
 export const RULES: readonly Rule[] = [
   {
@@ -81,6 +93,16 @@ export const RULES: readonly Rule[] = [
           text: `${formatDuration(restartDelay)} is more than restart-delay-max, ${most}`,
         },
       ];
+    },
+  },
+  {
+    reads: ['drainDelay', 'stopGrace'],
+    check: ({ drainDelay, stopGrace }) => {
+      const budget = stopBudget(stopGrace);
+      if (drainDelay < budget) return [];
+      const [delay, grace, last] = [drainDelay, stopGrace, stopGrace - budget].map(formatDuration);
+      const text = `${delay} leaves no time for the drain: stop-grace is ${grace}, and the last ${last} of it are for the end itself (lower it, or raise stop-grace, ${TOGETHER})`;
+      return [{ key: 'drainDelay', text }];
     },
   },
   {

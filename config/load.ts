@@ -3,7 +3,7 @@
 import { readFile as readFileFromDisk } from 'node:fs/promises';
 import process from 'node:process';
 import { nameListeners } from './address.ts';
-import { RULES } from './check.ts';
+import { cutStopTimeout, RULES } from './check.ts';
 import { type FileContent, readYaml } from './file.ts';
 import {
   type Config,
@@ -16,6 +16,7 @@ import {
   variableName,
 } from './schema.ts';
 import { type Given, mismatch, type Problem, problem, problemLines, type Source } from './source.ts';
+import { defaultStopGrace } from './stop-budget.ts';
 import { nearest } from './suggest.ts';
 
 /** Read when nothing else is named, and when it is there. */
@@ -28,6 +29,7 @@ export interface LoadInput {
   readonly command: readonly string[];
   readonly environment: {
     readonly BATON_CONFIG?: string | undefined;
+    readonly KUBERNETES_SERVICE_HOST?: string | undefined;
     readonly [name: string]: string | undefined;
   };
   /** Rejects as fs.promises.readFile does. */
@@ -76,7 +78,7 @@ export async function loadConfig(input: LoadInput): Promise<Loaded> {
   }
   for (const key of optionKeys) if (!givenByKey.has(key)) values[key] = schema.shape[key].parse(undefined);
 
-  const config = settle(values as Values, terminal);
+  const config = settle(values as Values, { terminal, stopGrace: defaultStopGrace(environment) });
   // What is missing may be in a part of the file that was not understood.
   const complete = fromFile.problems.length === 0;
   for (const { reads, whenComplete, check } of RULES) {
@@ -90,6 +92,10 @@ export async function loadConfig(input: LoadInput): Promise<Loaded> {
     problems.push(NO_COMMAND);
   if (problems.length > 0) return { ok: false, errors: problemLines(problems) };
 
+  const asked = givenByKey.get('stopTimeout');
+  const cut = cutStopTimeout(config);
+  const cuts = asked && cut ? problemLines([problem(asked, undefined, cut)]) : [];
+
   const sources = {} as Record<OptionKey, Source>;
   const written: Partial<Record<OptionKey, unknown>> = {};
   for (const key of optionKeys) {
@@ -97,7 +103,8 @@ export async function loadConfig(input: LoadInput): Promise<Loaded> {
     sources[key] = given?.source ?? { from: 'default' };
     if (given !== undefined) written[key] = given.input;
   }
-  return { ok: true, config, sources, file: fromFile.file, written, warnings: strangers(environment) };
+  const warnings = [...cuts, ...strangers(environment)];
+  return { ok: true, config, sources, file: fromFile.file, written, warnings };
 }
 
 const NO_COMMAND: Problem = {
@@ -179,7 +186,7 @@ function hintForType(given: Given, got: unknown): string | undefined {
 }
 
 /** Values whose default depends on others, and null for what is not set. Invalid ones are absent, and never read. */
-function settle(values: Values, terminal: boolean): Config {
+function settle(values: Values, around: { terminal: boolean; stopGrace: number }): Config {
   const listen = nameListeners(values.listen ?? []);
   const accepts = listen.some(({ address }) => !address.startsWith('udp:'));
   return {
@@ -191,9 +198,10 @@ function settle(values: Values, terminal: boolean): Config {
     store: values.store ?? null,
     user: values.user ?? null,
     pidfile: values.pidfile ?? null,
+    stopGrace: values.stopGrace ?? around.stopGrace,
     listen,
     ready: values.ready ?? (accepts ? { method: 'accepting' } : { method: 'delay', ms: 1000 }),
-    logFormat: values.logFormat === 'auto' ? (terminal ? 'pretty' : 'json') : values.logFormat,
+    logFormat: values.logFormat === 'auto' ? (around.terminal ? 'pretty' : 'json') : values.logFormat,
   };
 }
 

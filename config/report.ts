@@ -1,5 +1,6 @@
 /** What `baton validate` prints. */
 
+import { formatDuration } from './duration.ts';
 import type { Loaded } from './load.ts';
 import { formatReadiness } from './readiness.ts';
 import { defaultText, metaOf, type OptionKey, optionKeys, optionName } from './schema.ts';
@@ -34,6 +35,7 @@ export async function effectiveYaml(loaded: Valid): Promise<string> {
 
 function writtenOf({ config, written }: Valid, key: OptionKey): unknown {
   if (key === 'ready') return formatReadiness(config.ready);
+  if (key === 'stopGrace') return formatDuration(config.stopGrace);
   if (key === 'listen') {
     const all = config.listen.map(({ name, address }) => `${name}=${address}`);
     return all.length === 0 ? undefined : all;

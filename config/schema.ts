@@ -261,7 +261,14 @@ const fields = {
     group: 'Stopping',
     placeholder: 'DURATION',
     description:
-      "How long the program may take from the stop signal to its exit; then SIGKILL ends it. Keep it, with drain-delay, below the orchestrator's own limit (Docker 10s, Kubernetes 30s).",
+      'How long the program may take from the stop signal to its exit; then SIGKILL ends it. This alone counts for what a reload replaced; when the container stops, what is left of stop-grace counts, too.',
+  }),
+  stopGrace: z.optional(duration(1000, DAY)).register(optionMeta, {
+    group: 'Stopping',
+    placeholder: 'DURATION',
+    otherwise: '30s in Kubernetes, else 10s',
+    description:
+      "How long the orchestrator waits from its stop signal to its own SIGKILL: docker's --stop-timeout, stop_grace_period, terminationGracePeriodSeconds. drain-delay, the drain and the exit share it, so that its SIGKILL never comes first. See [Stopping](#stopping-the-container).",
   }),
   stopScope: z.prefault(oneOf('process', 'group'), 'process').register(optionMeta, {
     group: 'Stopping',
@@ -273,7 +280,7 @@ const fields = {
     group: 'Stopping',
     placeholder: 'DURATION',
     description:
-      'When the container stops: how long to go on serving with /readyz at 503 before the stop signal, so that load balancers can look away first. Does not apply to reloads.',
+      'When the container stops: how long to go on serving with /readyz at 503 before the stop signal, so that load balancers can look away first. Part of stop-grace. Does not apply to reloads.',
   }),
 
   restartLimit: z.prefault(integer(1, 1000), '5').register(optionMeta, {
@@ -343,10 +350,11 @@ type Settled<T> = undefined extends T ? Exclude<T, undefined> | null : T;
  * first that can be used; `user`, `directory` Baton's own; `pidfile` none.
  */
 export type Config = {
-  readonly [K in Exclude<OptionKey, 'listen' | 'ready' | 'logFormat'>]: Settled<Values[K]>;
+  readonly [K in Exclude<OptionKey, 'listen' | 'ready' | 'stopGrace' | 'logFormat'>]: Settled<Values[K]>;
 } & {
   readonly listen: readonly Listener[];
   readonly ready: Readiness;
+  readonly stopGrace: number;
   readonly logFormat: 'json' | 'pretty';
 };
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadConfig } from '../../../config/load.ts';
 import { optionKeys } from '../../../config/schema.ts';
-import { configOf, errorsOf, FILE, load } from './support.ts';
+import { configOf, errorsOf, FILE, type Given, load } from './support.ts';
 
 describe('defaults', () => {
   test('are these', async () => {
@@ -25,6 +25,7 @@ describe('defaults', () => {
       readyTimeout: 30_000,
       stopSignal: 15,
       stopTimeout: 20_000,
+      stopGrace: 10_000,
       stopScope: 'process',
       drainDelay: 0,
       restartLimit: 5,
@@ -43,6 +44,18 @@ describe('defaults', () => {
     ['udp://:53', 'delay'],
   ])('with the listener %s it is ready by %s', async (address, method) => {
     expect((await configOf({ argv: ['--listen', address, '--', 'x'] })).ready.method).toBe(method);
+  });
+
+  test.each([
+    ['in Kubernetes', { KUBERNETES_SERVICE_HOST: '10.96.0.1' }, 30_000],
+    [
+      'in Kubernetes, told otherwise',
+      { KUBERNETES_SERVICE_HOST: '10.96.0.1', BATON_STOP_GRACE: '60s' },
+      60_000,
+    ],
+    ['elsewhere', { KUBERNETES_SERVICE_HOST: '' }, 10_000],
+  ])('stop-grace %s is what the orchestrator waits', async (_, environment, stopGrace) => {
+    expect((await configOf({ environment })).stopGrace).toBe(stopGrace);
   });
 
   test('logs are pretty on a terminal, unless json is asked for', async () => {
@@ -180,6 +193,16 @@ describe('rules between options', () => {
       ['--restart-delay', '11s', '--', 'x'],
       '--restart-delay: 11s is more than restart-delay-max, 10s',
     ],
+    [
+      'a lame duck that takes all the time there is',
+      ['--drain-delay', '9s', '--', 'x'],
+      '--drain-delay: 9s leaves no time for the drain: stop-grace is 10s, and the last 1s of it are for the end itself',
+    ],
+    [
+      'a lame duck that takes all of a short time',
+      ['--drain-delay', '2s', '--stop-grace', '2s', '--', 'x'],
+      '--drain-delay: 2s leaves no time for the drain: stop-grace is 2s, and the last 200ms',
+    ],
     ['reload by KILL', ['--reload-signal', 'KILL', '--', 'x'], '--reload-signal: SIGKILL cannot be caught'],
     ['reload by STOP', ['--reload-signal', '19', '--', 'x'], '--reload-signal: SIGSTOP cannot be caught'],
     [
@@ -203,6 +226,7 @@ describe('rules between options', () => {
     ['kernel-chosen ports', ['--listen', 'a=:0', '--listen', 'b=:0', '--', 'x']],
     ['accepting with a listener', ['--listen', ':1', '--ready', 'accepting', '--', 'x']],
     ['the health port, with health elsewhere', ['--listen', ':9901', '--health', ':9902', '--', 'x']],
+    ['a lame duck that leaves a moment', ['--drain-delay', '8900ms', '--', 'x']],
     ['both pauses alike', ['--restart-delay', '10s', '--', 'x']],
     ['a long command', ['--', 'x', 'y'.repeat(31_000)]],
   ])('%s are fine', async (_, argv) => {
@@ -217,6 +241,31 @@ describe('rules between options', () => {
 
   test('the command may come from elsewhere where it is not required', async () => {
     expect(await errorsOf({ argv: [], requireCommand: false })).toEqual([]);
+  });
+});
+
+describe('a stop-timeout that the container’s stop will cut', () => {
+  const warningsOf = async (given: Given) => {
+    const loaded = await load(given);
+    return loaded.ok ? loaded.warnings : loaded.errors;
+  };
+
+  test('is told, with its place, and what to do', async () => {
+    expect(await warningsOf({ file: 'stop-timeout: 45s\nstop-grace: 60s\ndrain-delay: 20s\n' })).toEqual([
+      `${FILE}:1:15: stop-timeout: 45s after a reload, but 39s when the container stops, which is what stop-grace, 1m, ` +
+        "leaves (raise stop-grace, together with the orchestrator's own: docker's --stop-timeout, terminationGracePeriodSeconds)",
+    ]);
+  });
+
+  test.each<[string, string[]]>([
+    ['one that fits', ['--stop-timeout', '9s', '--', 'x']],
+    ['the default, which nobody asked for', ['--drain-delay', '5s', '--', 'x']],
+    [
+      'one beside its grace',
+      ['--stop-timeout', '45s', '--drain-delay', '14s', '--stop-grace', '60s', '--', 'x'],
+    ],
+  ])('%s is not', async (_, argv) => {
+    expect(await warningsOf({ argv })).toEqual([]);
   });
 });
 
@@ -291,6 +340,7 @@ test('each option can be given by flag, by variable and by file, with the same o
     readyTimeout: '1s',
     stopSignal: 'INT',
     stopTimeout: '1s',
+    stopGrace: '45s',
     stopScope: 'group',
     drainDelay: '1s',
     restartLimit: '2',
