@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { kill } from 'node:process';
 import { describe, expect, test } from 'vitest';
-import { type LogLine, Service } from '../../support/service.ts';
+import type { LogLine } from '../../support/deployed.ts';
+import { Service } from '../../support/service.ts';
 
 const crashes = ({ log }: Service) => log.filter(({ msg }) => msg.startsWith('the program '));
 

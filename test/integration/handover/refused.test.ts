@@ -3,7 +3,8 @@ import { chmod, mkdir, open, readFile, rename, rm, truncate, utimes, writeFile }
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { buildApp, type Variant } from '../../apps/build.ts';
-import { type LogLine, Service } from '../../support/service.ts';
+import type { LogLine } from '../../support/deployed.ts';
+import { Service } from '../../support/service.ts';
 
 const program = (service: Service) => service.build.watch[0] as string;
 const isOutcome = ({ outcome }: LogLine) => outcome !== undefined;
