@@ -9,13 +9,14 @@ import { describe, expect, test } from 'vitest';
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   config: [],
   deploy: ['config'],
-  agent: ['handover', 'artifact', 'readiness', 'watch', 'health', 'control', 'wire', 'config'],
-  handover: ['artifact', 'readiness', 'watch', 'wire', 'config'],
-  health: ['handover', 'wire', 'config'],
-  watch: ['artifact'],
+  agent: ['handover', 'artifact', 'readiness', 'watch', 'health', 'control', 'container', 'wire', 'config'],
+  handover: ['artifact', 'readiness', 'watch', 'container', 'wire', 'config'],
+  health: ['handover', 'container', 'wire', 'config'],
+  watch: ['artifact', 'container'],
   artifact: [],
   readiness: ['config'],
   control: [],
+  container: [],
   wire: [],
 };
 
