@@ -4,11 +4,13 @@ import { constants } from 'node:os';
 import type { Config } from '../config/schema.ts';
 import { watchedPaths } from './artifact/prepare.ts';
 import type { Store } from './artifact/store.ts';
+import type { Cgroup, Limits } from './container/cgroup.ts';
+import { OomWatch } from './container/oom.ts';
 import { parseRequest } from './control/requests.ts';
 import { Driver, type Ports } from './handover/driver.ts';
 import { initialState } from './handover/machine.ts';
 import { artifactOptions, monotonicNow, processPorts } from './handover/ports.ts';
-import type { Outcome, Projection, State } from './handover/state.ts';
+import type { Outcome, Process, Projection, State } from './handover/state.ts';
 import { openPages } from './health/pages.ts';
 import { createPublisher, type Publisher } from './health/publisher.ts';
 import { outcomeLine } from './health/status.ts';
@@ -29,6 +31,8 @@ export interface Settings {
 export interface Legacy {
   readonly settings: Settings;
   readonly state: State;
+  /** The cgroup's count when the state was kept; null where the kernel does not tell. */
+  readonly oomKills: number | null;
 }
 
 export interface Parts {
@@ -39,6 +43,9 @@ export interface Parts {
   readonly health: string | null;
   readonly listeners: readonly HeldListener[];
   readonly store: Store;
+  readonly cgroup: Cgroup;
+  /** As the agent before has left it; null: there was none. */
+  readonly oomKills: number | null;
 }
 
 /** PID 1 takes five missed ones for a hang (agent/init/agent.c). */
@@ -55,8 +62,11 @@ export class Agent {
   readonly #notifications: Notifications;
   readonly #publisher: Publisher;
   readonly #waker: Waker;
+  readonly #oom: OomWatch;
   readonly #requests = new Map<number, { json: boolean }>();
   readonly #routed: readonly number[];
+  /** When the newest process was started. */
+  #limits: Limits;
   #driver: Driver | undefined;
   #watch: Watch | undefined;
   /** The digests that the store was last pruned to; null when something may have been added since. */
@@ -64,20 +74,32 @@ export class Agent {
   #counted: Counts = { reaped: 0, dropped: 0, queues: new Map() };
 
   constructor(parts: Parts) {
-    const { init, settings, listeners, health } = parts;
+    const { init, settings, log, listeners, health, cgroup, oomKills } = parts;
     this.#parts = parts;
     this.#config = settings.config;
     this.#routed = routedSignals(this.#config);
     this.#notifications = new Notifications(init);
+    this.#limits = cgroup.limits();
+    this.#oom = new OomWatch({
+      cgroup,
+      now: monotonicNow,
+      seen: oomKills,
+      onKills: (count, reason) =>
+        log.warn(
+          { count },
+          `${reason}: the kernel killed ${count === 1 ? 'a process' : `${count} processes`}`,
+        ),
+    });
     this.#publisher = createPublisher({
       pages: openPages(PAGES_FD),
       now: monotonicNow,
-      counted: () => this.#counted,
+      counted: () => ({ ...this.#counted, oomKills: this.#oom.seen }),
       around: () => ({
         config: this.#config,
         listeners,
         health,
         watching: this.#watch?.mode ?? 'off',
+        limits: this.#limits,
         epoch: Date.now() - monotonicNow(),
       }),
     });
@@ -140,7 +162,11 @@ export class Agent {
   }
 
   #drive(state: State): Driver {
-    const world = { ...this.#parts, config: this.#config, notifications: this.#notifications };
+    const limits = () => {
+      this.#limits = this.#parts.cgroup.limits();
+      return this.#limits;
+    };
+    const world = { ...this.#parts, config: this.#config, notifications: this.#notifications, limits };
     const processes = processPorts(world);
     const kill: Ports['kill'] = (effect) => {
       void this.#waker.look();
@@ -154,7 +180,7 @@ export class Agent {
     const { init, settings, log } = this.#parts;
     return {
       keep: (state) => {
-        const kept = JSON.stringify({ settings, state } satisfies Legacy);
+        const kept = JSON.stringify({ settings, state, oomKills: this.#oom.seen } satisfies Legacy);
         init
           .keep(kept)
           .catch((error: Error) => log.error(`${error.message}; the next agent will start anew`));
@@ -192,7 +218,10 @@ export class Agent {
 
   #takeExit({ seq, pid, key, code, signal, usage }: EventOf<'exit'>): void {
     this.#parts.log.debug({ process: key, pid, code, signal, usage }, 'process ended');
-    this.#running.dispatch({ type: 'exited', key, code, signal });
+    // A SIGKILL of our own needs no other explanation.
+    const ours = this.#processes().find((process) => process.key === key)?.stop?.killed === true;
+    const oom = ours ? null : this.#oom.explain({ code, signal });
+    this.#running.dispatch({ type: 'exited', key, code, signal, oom });
     void this.#waker.look();
     this.#done(seq);
   }
@@ -240,10 +269,13 @@ export class Agent {
 
   /** One that is not known here was just started: what it says may come before PID 1's answer to `spawn`. */
   #isAwaited(pid: number): boolean {
-    const { active, candidate, draining } = this.#running.state;
-    const processes = [active, candidate?.generation, ...draining].flatMap((known) => known?.processes ?? []);
-    const process = processes.find((known) => known.pid === pid);
+    const process = this.#processes().find((known) => known.pid === pid);
     return process === undefined || (process.state === 'running' && process.stop === null);
+  }
+
+  #processes(): Process[] {
+    const { active, candidate, draining } = this.#running.state;
+    return [active, candidate?.generation, ...draining].flatMap((known) => known?.processes ?? []);
   }
 
   #pidsOf(generation: number | null): number[] {
@@ -291,6 +323,7 @@ export class Agent {
   }
 
   async #ping(): Promise<Counts> {
+    this.#oom.look();
     this.#counted = await this.#parts.init.ping();
     return this.#counted;
   }

@@ -10,7 +10,7 @@ export function programVariables(generation: number, instance: number) {
 /** The same as a whole, for what is run on the program's behalf. */
 export function programEnvironment(
   environment: NodeJS.ProcessEnv,
-  variables: ReturnType<typeof programVariables>,
+  variables: Readonly<Record<string, string>>,
 ): NodeJS.ProcessEnv {
   const entries = Object.entries(environment).map(([name, value]) => [
     name.startsWith(RENAMED) ? name.slice(RENAMED.length) : name,

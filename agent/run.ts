@@ -4,6 +4,7 @@ import process from 'node:process';
 import type { Config } from '../config/schema.ts';
 import { Agent, type Legacy, type Settings } from './agent.ts';
 import { openStore } from './artifact/store.ts';
+import { openCgroup } from './container/cgroup.ts';
 import { STATE_VERSION } from './handover/state.ts';
 import { type HeldListener, Init, type InitEvent } from './init.ts';
 import { flushLog, type Log, openLog } from './log.ts';
@@ -44,7 +45,16 @@ export async function run(load: () => Promise<Settings>): Promise<void> {
   if (config.control)
     await init.control(config.control).catch((error: Error) => log.error(`control socket: ${error.message}`));
 
-  const agent = new Agent({ init, settings, log, health, listeners, store });
+  const agent = new Agent({
+    init,
+    settings,
+    log,
+    health,
+    listeners,
+    store,
+    cgroup: openCgroup(),
+    oomKills: legacy?.oomKills ?? null,
+  });
   const processes = [...inventory.processes, ...early.filter(isAboutProcess)];
   if (legacy) agent.resume(legacy.state, processes);
   else agent.start(processes);

@@ -7,6 +7,8 @@ import process from 'node:process';
 import type { Config } from '../../config/schema.ts';
 import { prepareArtifact } from '../artifact/prepare.ts';
 import type { Store } from '../artifact/store.ts';
+import type { Limits } from '../container/cgroup.ts';
+import { limitVariables } from '../container/limits.ts';
 import type { HeldListener, Init } from '../init.ts';
 import type { Log } from '../log.ts';
 import type { Notifications } from '../notifications.ts';
@@ -26,6 +28,8 @@ export interface World {
   readonly store: Store;
   readonly listeners: readonly HeldListener[];
   readonly notifications: Notifications;
+  /** Read anew, because an engine changes them while the container runs. */
+  readonly limits: () => Limits;
 }
 
 /** CLOCK_MONOTONIC, ms: unlike performance.now() it does not start anew with each process. */
@@ -49,10 +53,14 @@ export function artifactOptions(config: Config) {
 }
 
 export function processPorts(world: World): Pick<Ports, 'now' | 'prepare' | 'spawn' | 'probe' | 'kill'> {
-  const { init, log, config, store, listeners, notifications } = world;
+  const { init, log, config, store, listeners, notifications, limits } = world;
   const binary = batonBinary();
   const options = artifactOptions(config);
   const { directory } = options;
+  const variables = (generation: number, instance: number) => ({
+    ...programVariables(generation, instance),
+    ...limitVariables(limits(), process.env),
+  });
 
   return {
     now: monotonicNow,
@@ -64,7 +72,7 @@ export function processPorts(world: World): Pick<Ports, 'now' | 'prepare' | 'spa
         key,
         argv: config.command,
         path: artifact.path,
-        environment: programVariables(generation, instance),
+        environment: variables(generation, instance),
         listeners: listeners.map(({ name }) => name),
         user: config.user?.user,
         group: config.user?.group ?? undefined,
@@ -89,7 +97,7 @@ export function processPorts(world: World): Pick<Ports, 'now' | 'prepare' | 'spa
           listeners,
           credentials: credentialsOf(pid),
           directory,
-          environment: programEnvironment(process.env, programVariables(generation, instance)),
+          environment: programEnvironment(process.env, variables(generation, instance)),
           notified: notifications.of(pid),
           binary,
         },

@@ -19,7 +19,12 @@ export interface Metrics {
   render(sample: Sample): Promise<string>;
 }
 
-export interface Sample extends Counts {
+export interface Counted extends Counts {
+  /** null where the kernel does not tell. */
+  readonly oomKills: number | null;
+}
+
+export interface Sample extends Counted {
   readonly state: State;
   readonly projection: Projection;
 }
@@ -34,7 +39,7 @@ export function createMetrics(): Metrics {
   const ready = gauge('baton_ready', '1 while /readyz is 200.');
   const draining = gauge('baton_draining_generations', 'Old generations that still have processes.');
   const queue = gauge('baton_accept_queue_depth', 'Connections that wait to be accepted.', ['listener']);
-  // PID 1 counts these, and does not start anew with an agent.
+  // PID 1 and the kernel count these, and do not start anew with an agent.
   const counter = (name: string, help: string) => {
     const counted = new Counter({ name, help, registers });
     return (value: number) => {
@@ -44,6 +49,10 @@ export function createMetrics(): Metrics {
   };
   const reaped = counter('baton_processes_reaped_total', 'Processes that PID 1 has reaped.');
   const dropped = counter('baton_events_dropped_total', 'Events that PID 1 had no room for.');
+  const oomKills = counter(
+    'baton_oom_kills_total',
+    "Processes of the container's cgroup killed for want of memory.",
+  );
   const handovers = new Counter({
     name: 'baton_handovers_total',
     help: 'Handovers by outcome.',
@@ -84,6 +93,7 @@ export function createMetrics(): Metrics {
       draining.set(sample.state.draining.length);
       reaped(sample.reaped);
       dropped(sample.dropped);
+      oomKills(sample.oomKills ?? 0);
       for (const [listener, depth] of sample.queues) queue.set({ listener }, depth);
       return registry.metrics();
     },

@@ -1,8 +1,7 @@
 /** Keeps the health pages true: at each change at once, the metrics every few seconds as well. */
 
 import type { Outcome, Projection, State } from '../handover/state.ts';
-import type { Counts } from '../init.ts';
-import { createMetrics } from './metrics.ts';
+import { type Counted, createMetrics } from './metrics.ts';
 import type { Pages } from './pages.ts';
 import { pagesOf, type Surroundings, statusOf } from './status.ts';
 
@@ -18,8 +17,8 @@ export interface Publisher {
 export interface PublisherOptions {
   readonly pages: Pages;
   readonly around: () => Surroundings;
-  /** What PID 1 counted. */
-  readonly counted: () => Counts;
+  /** What PID 1 and the kernel counted. */
+  readonly counted: () => Counted;
   readonly now: () => number;
 }
 

@@ -1,6 +1,7 @@
 /** What people and probes are told of a state. Pure. */
 
 import type { Config } from '../../config/schema.ts';
+import type { Limits } from '../container/cgroup.ts';
 import type { Generation, Outcome, Projection, State } from '../handover/state.ts';
 import type { HeldListener } from '../init.ts';
 import type { Page } from './pages.ts';
@@ -12,6 +13,8 @@ export interface Surroundings {
   readonly health: string | null;
   /** How changes are noticed: "inotify", "polling", or "off". */
   readonly watching: string;
+  /** When the newest process was started, which was told of them. */
+  readonly limits: Limits;
   /** Milliseconds since 1970 at CLOCK_MONOTONIC 0: the state's times are monotonic, people's are not. */
   readonly epoch: number;
 }
@@ -47,6 +50,7 @@ export function statusOf(state: State, projection: Projection, around: Surroundi
     listeners: around.listeners.map(({ name, address }) => ({ name, address })),
     health: around.health,
     watching: around.watching,
+    limits: around.limits,
     history: state.history.map(outcome),
   };
 }

@@ -15,8 +15,15 @@ function publisher() {
   const published: (readonly Page[])[] = [];
   const { publish } = createPublisher({
     pages: { publish: (pages) => void published.push(pages) },
-    around: () => ({ config, listeners: [], health: null, watching: 'off', epoch: 0 }),
-    counted: () => ({ reaped: 7, dropped: 0, queues: new Map() }),
+    around: () => ({
+      config,
+      listeners: [],
+      health: null,
+      watching: 'off',
+      limits: { cpu: null, memory: null },
+      epoch: 0,
+    }),
+    counted: () => ({ reaped: 7, dropped: 0, queues: new Map(), oomKills: null }),
     now: () => 0,
   });
   const state = initialState();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { initialState, project } from '../../../agent/handover/machine.ts';
+import { initialState, project, step } from '../../../agent/handover/machine.ts';
 import type { Outcome, State } from '../../../agent/handover/state.ts';
 import { createMetrics } from '../../../agent/health/metrics.ts';
 import { pagesOf, statusLine, statusOf } from '../../../agent/health/status.ts';
@@ -40,6 +40,7 @@ const around = {
   listeners,
   health: 'tcp://[::]:9901',
   watching: 'inotify',
+  limits: { cpu: 0.5, memory: null },
   epoch: Date.UTC(2026, 0, 1),
 };
 const pages = (state: State) => {
@@ -57,15 +58,13 @@ test('no page shows the arguments of the program, which may hold secrets', () =>
   expect(bodies).not.toContain('hunter2');
 });
 
+const drained = step(config, serving, { type: 'drain', event: 1, at: 9000 }).state;
+
 describe('the pages', () => {
   test.each<[string, State, number[]]>([
     ['before anything runs', initialState(), [200, 503, 503]],
     ['while a generation serves', serving, [200, 200, 200]],
-    [
-      'while the container drains',
-      { ...serving, stopping: { stage: 'lame-duck', lameDuckEnds: 9, waiting: [], event: null, code: 0 } },
-      [200, 503, 200],
-    ],
+    ['while the container drains', drained, [200, 503, 200]],
   ])('%s', (_, state, expected) => {
     expect(codes(state)).toEqual(expected);
   });
@@ -73,6 +72,7 @@ describe('the pages', () => {
   test('the status has times that people read', () => {
     const status = JSON.parse(pages(serving).get('/status')?.body ?? '');
     expect(status).toMatchObject({ ready: true, phase: 'steady', active: { generation: 3, digest: 'abc' } });
+    expect(status.limits).toEqual({ cpu: 0.5, memory: null });
     expect(status.history[0]).toMatchObject({
       result: 'promoted',
       at: '2026-01-01T00:00:05.000Z',
@@ -96,7 +96,7 @@ test('the metrics say what happened', async () => {
   metrics.recorded(promoted);
   metrics.crashed();
   metrics.drained(2);
-  const sample = { state: serving, projection: project(config, serving), reaped: 5, dropped: 0 };
+  const sample = { state: serving, projection: project(config, serving), reaped: 5, dropped: 0, oomKills: 2 };
   const text = await metrics.render({ ...sample, queues: new Map([['web', 4]]) });
   for (const line of [
     'baton_generation 3',
@@ -104,6 +104,7 @@ test('the metrics say what happened', async () => {
     'baton_draining_generations 0',
     'baton_accept_queue_depth{listener="web"} 4',
     'baton_processes_reaped_total 5',
+    'baton_oom_kills_total 2',
     'baton_handovers_total{outcome="promoted"} 1',
     'baton_handovers_total{outcome="failed"} 0',
     'baton_handover_seconds_sum{outcome="promoted"} 0.12',
