@@ -59,6 +59,11 @@ export interface SpawnRequest {
   readonly stopSignal: number;
   /** ms */
   readonly stopTimeout: number;
+  /**
+   * When PID 1 makes the container's stop without an agent: ms from the stop signal after which nothing is left, whatever
+   * stopTimeout says.
+   */
+  readonly stopGrace?: number | undefined;
   readonly stopScope: Scope;
 }
 
@@ -161,6 +166,7 @@ export class Init {
       directory: request.directory,
       'stop-signal': request.stopSignal,
       'stop-timeout': Math.round(request.stopTimeout),
+      'stop-grace': request.stopGrace === undefined ? undefined : Math.round(request.stopGrace),
       scope: request.stopScope,
     }).flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]));
     const environment = Object.entries(request.environment).map(([name, value]) => `${name}=${value}`);
@@ -178,6 +184,14 @@ export class Init {
 
   async kill(pid: number, signal: number, scope: Scope): Promise<void> {
     await this.#request('kill', pid, signal, scope);
+  }
+
+  /**
+   * How readily the kernel kills this process and its children when memory runs out: -1000 (never) to 1000 (first of all),
+   * proc_pid_oom_score_adj(5). Rejects with EACCES where PID 1 may not set it, and with ESRCH for what has ended.
+   */
+  async oom(pid: number, score: number): Promise<void> {
+    await this.#request('oom', pid, score);
   }
 
   /** From here on these signals go straight to these processes, and are no events. */

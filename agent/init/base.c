@@ -1,4 +1,5 @@
 #include "base.h"
+#include "listing.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -70,39 +71,28 @@ bool parse_number(const char *text, long low, long high, long *value)
     return true;
 }
 
-static void close_listed(int directory, int first)
+static void close_listed(struct listing *listing, int first)
 {
-    struct {
-        uint64_t inode, offset;
-        unsigned short length;
-        unsigned char type;
-        char name[];
-    } const *entry; /* struct linux_dirent64 of getdents64(2); readdir(3) would allocate */
-    _Alignas(8) char buffer[2048];
-    long n;
+    const char *name;
+    long fd;
 
-    while ((n = syscall(SYS_getdents64, directory, buffer, sizeof buffer)) > 0)
-        for (long at = 0; at < n; at += entry->length) {
-            long fd;
-            entry = (const void *)(buffer + at);
-            if (parse_number(entry->name, first, INT_MAX, &fd) && fd != directory)
-                close((int)fd);
-        }
-    close(directory);
+    while ((name = listing_next(listing)))
+        if (parse_number(name, first, INT_MAX, &fd) && fd != listing->fd)
+            close((int)fd);
 }
 
 void descriptors_close_from(int first)
 {
     struct rlimit limit = {.rlim_cur = CLOSE_BLINDLY_MAX};
+    struct listing listing;
 
 #ifdef SYS_close_range
     if (!syscall(SYS_close_range, (unsigned)first, ~0U, 0))
         return;
 #endif
     /* Before Linux 5.9, or under a seccomp profile that does not know it. */
-    int directory = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (directory >= 0) {
-        close_listed(directory, first);
+    if (listing_open(&listing, AT_FDCWD, "/proc/self/fd")) {
+        close_listed(&listing, first);
         return;
     }
     /* Without /proc. The limit may be a thousand million (Docker's default was), which would take minutes. */

@@ -20,6 +20,7 @@
  * Printed on stdout: "accepting" at the end, and before that, whenever it changes and at most five times a second, and
  * at the timeout, "missing INODE…; what was seen". Exit: 0 accepting, 1 timed out, 3 PID is gone, 4 /proc does not
  * let it look (one line on stderr), 78 wrong arguments. */
+#include "listing.h"
 #include "look_parse.h"
 #include "roles.h"
 #include "signals.h"
@@ -81,47 +82,6 @@ static int socket_index(uint64_t inode)
         if (sockets[i] == inode)
             return i;
     return -1;
-}
-
-/* readdir(3) without its allocation. */
-struct listing {
-    int fd;
-    long length, next;
-    _Alignas(8) char buffer[4096];
-};
-
-struct listed {
-    uint64_t inode;
-    int64_t offset;
-    uint16_t size;
-    uint8_t type;
-    char name[];
-};
-
-static bool listing_open(struct listing *listing, int directory, const char *path)
-{
-    listing->length = listing->next = 0;
-    listing->fd = openat(directory, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return listing->fd >= 0;
-}
-
-/* The next name that is a number: all that is asked for in /proc. NULL at the end, and then the listing is closed. */
-static const char *listing_next(struct listing *listing)
-{
-    for (;;) {
-        if (listing->next >= listing->length) {
-            listing->length = syscall(SYS_getdents64, listing->fd, listing->buffer, sizeof listing->buffer);
-            listing->next = 0;
-            if (listing->length <= 0) {
-                close(listing->fd);
-                return NULL;
-            }
-        }
-        const struct listed *entry = (const void *)(listing->buffer + listing->next);
-        listing->next += entry->size;
-        if (entry->name[0] >= '0' && entry->name[0] <= '9')
-            return entry->name;
-    }
 }
 
 /* One read(2) of a small file, NUL-terminated; -1 with errno. */

@@ -3,6 +3,7 @@
 #include "signals.h"
 
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +13,31 @@ extern char **environ;
 
 enum { ARGUMENTS_MAX = 1024, ENVIRONMENT_MAX = 4096, RENAMED_SIZE = 64 * 1024 };
 
+/* The dynamic loader beside the Node of our image, as glibc calls it; none where no image is built. */
+#if defined(__x86_64__)
+static const char loader_file[] = "lib/ld-linux-x86-64.so.2";
+#elif defined(__aarch64__)
+static const char loader_file[] = "lib/ld-linux-aarch64.so.1";
+#else
+static const char loader_file[] = "";
+#endif
+
 static char node[PATH_MAX], agent[PATH_MAX];
+static char libraries[PATH_MAX], loader[PATH_MAX]; /* both empty where Node is started as it is */
+
+/* ld.so(8): our libraries, and nothing of what the image says about its own. */
+static char *const loader_flags[] = {"--library-path", libraries, "--inhibit-cache"};
 
 /* The agent shares the container's memory limit with the program, and has little to compute: a small heap, and neither
- * threads nor optimising compilers, which cost 4 MB of resident memory. */
+ * threads nor optimising compilers, which cost 4 MB of resident memory. The image's openssl.cnf is not for it: Node
+ * ends at a mistake in there, or at an engine that it cannot load. */
 static char *const node_flags[] = {"--max-old-space-size=64", "--max-semi-space-size=1", "--v8-pool-size=0",
-                                   "--single-threaded",       "--no-opt",                "--no-maglev"};
+                                   "--single-threaded",       "--no-opt",                "--no-maglev",
+                                   "--openssl-config=/dev/null"};
+
+/* Variables that an image sets for its program and that would change the agent or break it: settings of Node, libuv and
+ * OpenSSL, and of glibc's memory. SSL_CERT_FILE and its like are not among them: they change nothing here. */
+static const char *const settings[] = {"NODE_", "UV_", "OPENSSL_", "GLIBC_TUNABLES=", "MALLOC_"};
 
 static bool executable(const char *path)
 {
@@ -38,38 +58,62 @@ static bool find_on_path(void)
     return false;
 }
 
-bool node_find(void)
+static const char *because(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static const char *because(const char *format, ...)
+{
+    static char sentence[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(sentence, sizeof sentence, format, args);
+    va_end(args);
+    return sentence;
+}
+
+/* Where a file in the directory of this binary is; false when the path is too long. */
+static bool beside(char *path, const char *directory, const char *file)
+{
+    int n = snprintf(path, PATH_MAX, "%s%s", directory, file);
+    return n > 0 && n < PATH_MAX;
+}
+
+const char *node_find(void)
 {
     char self[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", self, sizeof self - sizeof "agent.mjs");
-    if (length < 0) {
-        say("cannot find the agent: /proc/self/exe: %s; mount /proc", errno_name(errno));
-        return false;
-    }
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (length < 0)
+        return because("cannot find the agent: /proc/self/exe: %s; mount /proc", errno_name(errno));
     self[length] = 0;
-    char *name = strrchr(self, '/') + 1;
-    strcpy(name, "agent.mjs");
-    memcpy(agent, self, sizeof agent);
-    if (access(agent, R_OK)) {
-        say("cannot read the agent, %s: %s; it belongs beside this binary", agent, errno_name(errno));
-        return false;
-    }
+    strrchr(self, '/')[1] = 0;
+    if (!beside(agent, self, "agent.mjs") || !beside(node, self, "node") || !beside(libraries, self, "lib") ||
+        !beside(loader, self, loader_file))
+        return because("cannot find the agent: the path of this binary is too long: %s", self);
+    if (access(agent, R_OK))
+        return because("cannot read the agent, %s: %s; it belongs beside this binary", agent, errno_name(errno));
 
     const char *told = getenv("BATON_NODE");
-    if (told && *told) {
+    bool chosen = told && *told;
+    if (!chosen && *loader_file && executable(node) && executable(loader))
+        return NULL;
+    *loader = *libraries = 0;
+    if (chosen) {
         snprintf(node, sizeof node, "%s", told);
-        if (executable(node))
-            return true;
-        say("cannot execute BATON_NODE=%s: %s", told, errno_name(errno));
-        return false;
+        return executable(node) ? NULL : because("cannot execute BATON_NODE=%s: %s", told, errno_name(errno));
     }
-    strcpy(name, "node");
-    memcpy(node, self, sizeof node);
     if (executable(node) || find_on_path())
-        return true;
-    *name = 0;
-    say("found no Node.js: put `node` beside this binary in %s or on PATH, or set BATON_NODE", self);
-    return false;
+        return NULL;
+    return because("found no Node.js: put `node` beside this binary in %s or on PATH, or set BATON_NODE", self);
+}
+
+/* Our own loader is told of no LD_PRELOAD, as the image's libraries may be for another libc; a Node of the image's may
+ * need the image's LD_LIBRARY_PATH. */
+static bool is_for_program(const char *entry)
+{
+    for (size_t i = 0; i < COUNT(settings); i++)
+        if (!strncmp(entry, settings[i], strlen(settings[i])))
+            return true;
+    return *loader && !strncmp(entry, "LD_", 3);
 }
 
 static char **agent_environment(void)
@@ -80,7 +124,7 @@ static char **agent_environment(void)
 
     for (char **entry = environ; *entry && count < ENVIRONMENT_MAX; entry++) {
         environment[count++] = *entry;
-        if (strncmp(*entry, "NODE_", 5))
+        if (!is_for_program(*entry))
             continue;
         size_t room = sizeof renamed - used;
         int n = snprintf(renamed + used, room, "BATON_PROGRAM_%s", *entry);
@@ -97,10 +141,15 @@ static char **agent_environment(void)
 
 int node_exec(char **argv)
 {
-    static char *command[ARGUMENTS_MAX + COUNT(node_flags) + 3];
+    static char *command[ARGUMENTS_MAX + COUNT(loader_flags) + COUNT(node_flags) + 4];
+    char *file = *loader ? loader : node;
     size_t count = 0;
 
-    command[count++] = node;
+    command[count++] = node; /* which is what ps(1) shows, and no reader of it looks for a loader */
+    for (size_t i = 0; *loader && i < COUNT(loader_flags); i++)
+        command[count++] = loader_flags[i];
+    if (*loader)
+        command[count++] = node;
     for (size_t i = 0; i < COUNT(node_flags); i++)
         command[count++] = node_flags[i];
     command[count++] = agent;
@@ -112,16 +161,19 @@ int node_exec(char **argv)
         command[count++] = argv[i];
     }
     command[count] = NULL;
-    execve(node, command, agent_environment());
-    say("cannot execute %s: %s", node, errno_name(errno));
+    execve(file, command, agent_environment());
+    say("cannot execute %s: %s", file, errno_name(errno));
     return errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXEC;
 }
 
 int agent_main(int argc, char **argv)
 {
     (void)argc;
-    if (!node_find())
+    const char *missing = node_find();
+    if (missing) {
+        say("%s", missing);
         return EXIT_NOT_FOUND;
+    }
     signals_reset();
     return node_exec(argv);
 }

@@ -1,5 +1,8 @@
 #include "processes.h"
+#include "listing.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -58,6 +61,48 @@ bool process_kill(const struct process *process, int signal, bool group)
         return false;
     }
     return !kill(group ? -process->pid : process->pid, signal);
+}
+
+/* Returns 0 or an errno. */
+static int set_oom_score(pid_t pid, pid_t session, const char *score)
+{
+    char path[64];
+    size_t length = strlen(score);
+
+    snprintf(path, sizeof path, "/proc/%d/oom_score_adj", (int)pid);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    /* From here on the descriptor means this process, and no later one of the same number. */
+    int error = getsid(pid) != session ? ESRCH : write(fd, score, length) != (ssize_t)length ? errno : 0;
+    close(fd);
+    return error;
+}
+
+bool process_set_oom_score(const struct process *process, int score)
+{
+    struct listing listing;
+    const char *name;
+    char text[16];
+    long pid;
+    int refusal = 0;
+    bool any = false;
+
+    snprintf(text, sizeof text, "%d", score);
+    if (!listing_open(&listing, AT_FDCWD, "/proc"))
+        return false;
+    while ((name = listing_next(&listing))) {
+        if (!parse_number(name, 1, INT32_MAX, &pid) || getsid((pid_t)pid) != process->pid)
+            continue;
+        int error = set_oom_score((pid_t)pid, process->pid, text);
+        if (error == ENOENT || error == ESRCH) /* it has ended meanwhile */
+            continue;
+        any = true;
+        if (error && !refusal)
+            refusal = error;
+    }
+    errno = any ? refusal : ESRCH;
+    return any && !refusal;
 }
 
 int exit_code_of(int status)

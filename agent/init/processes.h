@@ -18,9 +18,10 @@ struct process {
     long max_rss;                   /* kB, once exited */
     int64_t started;   /* ms, CLOCK_MONOTONIC */
     int stop_signal;   /* for the stop that PID 1 makes without an agent */
-    int64_t stop_timeout;
+    int64_t stop_timeout; /* ms, from the beginning of that stop */
+    int64_t stop_grace;   /* ms, from the stop signal that PID 1 got */
     bool stop_group;
-    bool killed; /* by PID 1, at the end of its stop_timeout */
+    bool killed; /* by PID 1, at the end of its time */
 };
 
 /* The taken slot after `after`, or the first one after NULL; NULL after the last. What the loop does to the slot that it is at,
@@ -36,6 +37,12 @@ struct process *process_of_session(pid_t pid);
 
 /* True when no process of its group is left: the main one is reaped and the group does not exist. */
 bool process_gone(const struct process *process);
+
+/* Sets how readily the kernel kills it when memory runs out, -1000..1000 (proc_pid_oom_score_adj(5)): the whole
+ * session, as each worker has the value of whoever forked it. False with errno, and those that could be set are: EACCES for a
+ * process of another user (without CAP_DAC_OVERRIDE) and for less than the container was given (without
+ * CAP_SYS_RESOURCE), ESRCH when none is left, ENOENT without /proc. */
+bool process_set_oom_score(const struct process *process, int score);
 
 /* Sends a signal to the main process or the whole group; false with errno. Safe against reused pids: a process is
  * signalled only before it is reaped, and a group's number cannot be reused while it has members. */

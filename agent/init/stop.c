@@ -1,6 +1,7 @@
 #include "stop.h"
 #include "processes.h"
 #include "signals.h"
+#include "termination.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,15 +13,26 @@
 /* A group whose last member is reaped by another process than us ends without a word. */
 enum { GROUP_LOOK_MS = 100 };
 
-static int64_t began;
+static int64_t asked, began;
 
-void stop_begin(int64_t now)
+void stop_begin(int64_t stop_asked, int64_t now)
 {
     if (began)
         return;
+    asked = stop_asked;
     began = now;
     FOR_EACH_PROCESS(process)
         process_kill(process, process->stop_signal, process->stop_group || process->exited);
+}
+
+int64_t stop_grace(void)
+{
+    int64_t shortest = STOP_GRACE_NONE;
+
+    FOR_EACH_PROCESS(process)
+        if (process->stop_grace < shortest)
+            shortest = process->stop_grace;
+    return shortest;
 }
 
 bool stop_begun(void)
@@ -37,9 +49,12 @@ int64_t stop_tick(int64_t now)
     FOR_EACH_PROCESS(process) {
         if (process->killed)
             continue;
-        int64_t due = began + process->stop_timeout;
+        int64_t own = began + process->stop_timeout, last = asked + process->stop_grace;
+        int64_t due = own < last ? own : last;
         if (due <= now) {
-            say("pid %d did not end within %lld ms: killing it", (int)process->pid, (long long)process->stop_timeout);
+            termination_say("pid %d did not end within %lld ms%s: killing it", (int)process->pid,
+                            (long long)(own < last ? process->stop_timeout : process->stop_grace),
+                            own < last ? "" : " of the container's stop signal");
             process_kill(process, SIGKILL, false); /* it has no group of its own until its setsid(2) */
             process_kill(process, SIGKILL, true);
             process->killed = true;

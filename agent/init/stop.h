@@ -4,9 +4,16 @@
 
 #include "base.h"
 
-/* Tells every process to stop, with the signal, the scope and the time that its spawn request gave. Once only. */
-void stop_begin(int64_t now);
+/* A container's stop without an end of its own: beyond any that can be given. */
+#define STOP_GRACE_NONE (INT64_MAX / 2)
+
+/* Tells every process to stop, with the signal, the scope and the time that its spawn request gave. Once only. Each
+ * stop_grace counts from when the container was told to stop, `stop_asked` (ms, CLOCK_MONOTONIC). */
+void stop_begin(int64_t stop_asked, int64_t now);
 bool stop_begun(void);
+
+/* The shortest one of all that run, ms; STOP_GRACE_NONE where nobody has any. */
+int64_t stop_grace(void);
 
 /* Kills those whose time is over; when the next one is due (ms, CLOCK_MONOTONIC; 0: none). */
 int64_t stop_tick(int64_t now);

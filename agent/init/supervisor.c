@@ -12,6 +12,7 @@
 #include "roles.h"
 #include "signals.h"
 #include "stop.h"
+#include "termination.h"
 #include "verbs.h"
 
 #include <fcntl.h>
@@ -192,6 +193,8 @@ static int reap(void)
         if (agent_reaped(pid, status, now_ms(), &code)) {
             verbs_agent_lost();
             verdict = code;
+            if (verdict > 0)
+                termination_write("the agent exited with %d before it ran anything: the log says why", verdict);
             continue;
         }
         if (health_reaped(pid, now_ms()))
@@ -238,13 +241,17 @@ static int64_t stop_without_agent(int64_t now)
     if (!stop_since || stop_begun() || agent_is_attached())
         return 0;
     int64_t since = stop_since > agent_detached_since() ? stop_since : agent_detached_since();
+    /* Whoever stops the container may not wait long, and the processes need some of that time. */
+    int64_t grace = stop_grace();
+    int64_t latest = stop_since + grace - (grace / 2 < AGENT_GRACE_MS ? grace / 2 : AGENT_GRACE_MS);
+    int64_t due = since + AGENT_GRACE_MS < latest ? since + AGENT_GRACE_MS : latest;
     /* Agents that attach and die, one after the other, perhaps of this very stop, do not put it off for ever. */
-    if (now < since + AGENT_GRACE_MS && agent_losses() - stop_losses < STOP_AGENTS_MAX)
-        return since + AGENT_GRACE_MS;
-    say("no agent to make the stop: stopping the service without it");
+    if (now < due && agent_losses() - stop_losses < STOP_AGENTS_MAX)
+        return due;
+    termination_say("no agent to make the stop: stopping the service without it");
     pages_set_draining(pages);
     agent_kill();
-    stop_begin(now);
+    stop_begin(stop_since, now);
     return 0;
 }
 
@@ -384,13 +391,13 @@ static bool open_all(char **argv)
 
     signal_fd = signals_open_fd(~UINT64_C(0), true);
     if (signal_fd < 0) {
-        say("signalfd: %s", errno_name(errno));
+        termination_say("signalfd: %s", errno_name(errno));
         return false;
     }
     pages_fd = pages_create();
     pages = pages_fd < 0 ? NULL : pages_map_writable(pages_fd);
     if (!pages) {
-        say("memfd for the health pages: %s", errno_name(errno));
+        termination_say("memfd for the health pages: %s", errno_name(errno));
         return false;
     }
     notify_fd = notify_open(notify_address, sizeof notify_address);
@@ -415,10 +422,13 @@ int supervisor_main(int argc, char **argv)
     (void)argc;
     open_standard_streams();
     descriptors_close_from(STDERR_FILENO + 1);
-    if (getpid() != 1)
-        prctl(PR_SET_CHILD_SUBREAPER, 1UL, 0UL, 0UL, 0UL);
-    if (!node_find())
+    if (getpid() != 1 && prctl(PR_SET_CHILD_SUBREAPER, 1UL, 0UL, 0UL, 0UL))
+        say("cannot become a child subreaper: %s; orphans of the program are left to PID 1", errno_name(errno));
+    const char *missing = node_find();
+    if (missing) {
+        termination_say("%s", missing);
         return EXIT_NOT_FOUND;
+    }
     if (!open_all(argv))
         return EXIT_FAILURE;
     /* Children start where PID 1 was started; PID 1 itself pins no mount. */

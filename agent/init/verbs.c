@@ -6,6 +6,7 @@
 #include "listeners.h"
 #include "signals.h"
 #include "spawn.h"
+#include "stop.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -224,6 +225,8 @@ static const char *take_option(char *option, struct process *process)
         process->stop_signal = (int)number;
     else if (!strcmp(option, "stop-timeout") && parse_number(value, 0, INT32_MAX, &number))
         process->stop_timeout = number;
+    else if (!strcmp(option, "stop-grace") && parse_number(value, 0, INT32_MAX, &number))
+        process->stop_grace = number;
     else if (!strcmp(option, "oom") && parse_number(value, -1000, 1000, &number)) {
         asked.spawn.adjust_oom = true;
         asked.spawn.oom_score_adj = (int)number;
@@ -253,6 +256,7 @@ static void spawn(struct fields *request)
     }
     process->stop_signal = SIGTERM;
     process->stop_timeout = 20000;
+    process->stop_grace = STOP_GRACE_NONE;
     while ((field = field_next(request)) && *field) {
         const char *wrong = take_option(field, process);
         if (wrong) {
@@ -346,6 +350,24 @@ static void kill_verb(struct fields *request)
     errno = ESRCH;
     if (!process || !process_kill(process, (int)signal, !strcmp(scope, "group")))
         error(errno_name(errno), "no such process of ours");
+    else
+        ok();
+}
+
+static void oom(struct fields *request)
+{
+    long pid, score;
+    if (!field_number(request, 1, INT32_MAX, &pid) || !field_number(request, -1000, 1000, &score) ||
+        !fields_end(request)) {
+        malformed("oom takes a pid and a score, -1000..1000");
+        return;
+    }
+    const struct process *process = process_find((pid_t)pid);
+    errno = ESRCH;
+    if (!process || process->exited)
+        error(errno_name(errno), "no such process of ours");
+    else if (!process_set_oom_score(process, (int)score))
+        error(errno_name(errno), "the kernel does not let oom_score_adj be set");
     else
         ok();
 }
@@ -506,9 +528,9 @@ static const struct {
     const char *name;
     void (*perform)(struct fields *request);
 } verbs[] = {
-    {"attach", attach}, {"list", list},       {"listen", listen_verb}, {"close", close_verb}, {"spawn", spawn},
-    {"kill", kill_verb}, {"route", route},    {"keep", keep},          {"done", done},        {"reply", reply},
-    {"health", health}, {"control", control}, {"ping", ping},          {"exit", exit_verb},
+    {"attach", attach}, {"list", list}, {"listen", listen_verb}, {"close", close_verb}, {"spawn", spawn},
+    {"kill", kill_verb}, {"oom", oom},  {"route", route},        {"keep", keep},        {"done", done},
+    {"reply", reply}, {"health", health}, {"control", control},  {"ping", ping},        {"exit", exit_verb},
 };
 
 void verb_perform(struct fields *request)
