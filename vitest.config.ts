@@ -1,11 +1,27 @@
 import { defineConfig } from 'vitest/config';
 
+const common = {
+  // Two cores: process tests side by side would only slow each other down.
+  fileParallelism: false,
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+};
+
 export default defineConfig({
   test: {
-    include: ['test/{unit,integration}/**/*.test.ts'],
-    // Two cores: process tests side by side would only slow each other down.
     fileParallelism: false,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    projects: [
+      { test: { ...common, name: 'processes', include: ['test/{unit,integration}/**/*.test.ts'] } },
+      {
+        test: {
+          ...common,
+          name: 'container',
+          include: ['test/container/**/*.test.ts'],
+          globalSetup: 'test/container/support/setup.ts',
+          testTimeout: 180_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });

@@ -1,0 +1,173 @@
+/** A sample service under Baton in a container of a real Docker engine, its program on a volume of this machine. */
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import Dockerode, { type ContainerInspectInfo, type HostConfig } from 'dockerode';
+import { type ExecResult, GenericContainer, type StartedTestContainer, Wait } from 'testcontainers';
+import { inject, test } from 'vitest';
+import { type BuildOptions, buildApp } from '../../apps/build.ts';
+import { Deployed, type DeployedParts } from '../../support/deployed.ts';
+import { freePort } from '../../support/service.ts';
+import type { Base } from './engine.ts';
+
+const { host } = inject('engine');
+if (host) process.env['DOCKER_HOST'] = host;
+// Ryuk is an image that cannot be had everywhere; each test removes what it started.
+process.env['TESTCONTAINERS_RYUK_DISABLED'] = 'true';
+
+/** Visibly skipped where there is no engine; in CI there is one, or the run has failed before the first test. */
+export const containerTest = host ? test : test.skip;
+
+export const docker: Dockerode = new Dockerode();
+
+export interface ContainerOptions {
+  /** Default `debian`. */
+  readonly base?: Base;
+  /** Of `baton run`. */
+  readonly flags?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Default: the image's, root but for distroless. */
+  readonly user?: string;
+  /** Over what every container here has: the volume, read-only, and two published ports. */
+  readonly hostConfig?: HostConfig;
+  /** Of the program's first version. */
+  readonly build?: BuildOptions;
+  /** HEALTHCHECK `baton health` at this interval, ms. */
+  readonly healthInterval?: number;
+}
+
+/** Where the program is in the container, and what it listens on there; the health endpoint is on the default port. */
+const PROGRAM = '/srv/app/app';
+const PORT = 8080;
+const HEALTH_PORT = 9901;
+
+export class Container extends Deployed implements AsyncDisposable {
+  readonly #started: StartedTestContainer;
+  readonly #output: Output;
+
+  private constructor(parts: DeployedParts, started: StartedTestContainer, output: Output) {
+    super(parts);
+    this.#started = started;
+    this.#output = output;
+  }
+
+  /** Resolves once the first generation serves. */
+  static async start(options: ContainerOptions = {}): Promise<Container> {
+    const container = await Container.launch(options);
+    await container.waitForLog(({ outcome }) => outcome === 'promoted');
+    return container;
+  }
+
+  /** Resolves once the container is started. */
+  static async launch(options: ContainerOptions = {}): Promise<Container> {
+    const { base = 'debian', flags = [], environment = {}, user, hostConfig, healthInterval } = options;
+    const directory = await mkdtemp(join(tmpdir(), 'baton-container-'));
+    await chmod(directory, 0o755); // for users of all kinds
+    const volume = join(directory, 'volume');
+    await buildApp('c', 'v1', volume, options.build);
+    const [port, healthPort] = await Promise.all([freePort(), freePort()]);
+    const output = new Output();
+    const fixed = ['--listen', `:${PORT}`, '--log-level', 'debug', '--log-format', 'json'];
+    const container = new Adjusted(`baton-on-${base}`, {
+      Binds: [`${volume}:/srv/app:ro`],
+      PortBindings: {
+        [`${PORT}/tcp`]: [{ HostIp: '127.0.0.1', HostPort: String(port) }],
+        [`${HEALTH_PORT}/tcp`]: [{ HostIp: '127.0.0.1', HostPort: String(healthPort) }],
+      },
+      ...hostConfig,
+    })
+      .withCommand([...fixed, ...flags, '--', PROGRAM])
+      .withEnvironment(environment)
+      .withLogConsumer((stream) => output.read(stream))
+      .withAutoRemove(false)
+      .withWaitStrategy(Wait.forAll([]));
+    if (user !== undefined) container.withUser(user);
+    if (healthInterval !== undefined)
+      container.withHealthCheck({ test: ['CMD', '/opt/baton/baton', 'health'], interval: healthInterval });
+    const started = await container.start();
+    return new Container({ app: 'c', directory, port, healthPort }, started, output);
+  }
+
+  get id(): string {
+    return this.#started.getId();
+  }
+
+  override get output(): string {
+    return this.#output.text;
+  }
+
+  override heard(): Promise<void> {
+    return this.#output.heard();
+  }
+
+  inspect(): Promise<ContainerInspectInfo> {
+    return docker.getContainer(this.id).inspect();
+  }
+
+  /** As `docker exec` does. */
+  exec(command: readonly string[], options: { readonly user?: string } = {}): Promise<ExecResult> {
+    return this.#started.exec([...command], options);
+  }
+
+  baton(...args: readonly string[]): Promise<ExecResult> {
+    return this.exec(['/opt/baton/baton', ...args]);
+  }
+
+  /** `docker kill -s SIGNAL` */
+  async kill(signal: string): Promise<void> {
+    await docker.getContainer(this.id).kill({ signal });
+  }
+
+  /** `docker stop -t SECONDS`; the exit code, 137 where the engine's SIGKILL was needed. */
+  async stop(seconds = 10): Promise<number> {
+    await docker.getContainer(this.id).stop({ t: seconds });
+    return (await this.inspect()).State.ExitCode;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await docker.getContainer(this.id).remove({ force: true, v: true });
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** With what testcontainers has no method for. */
+class Adjusted extends GenericContainer {
+  constructor(image: string, hostConfig: HostConfig) {
+    super(image);
+    Object.assign(this.hostConfig, hostConfig);
+    const published = Object.keys(hostConfig.PortBindings ?? {});
+    this.createOpts.ExposedPorts = Object.fromEntries(published.map((port) => [port, {}]));
+  }
+}
+
+/** What a container writes, as it comes. */
+class Output {
+  text = '';
+  #ended = false;
+  readonly #waiting = new Set<PromiseWithResolvers<void>>();
+
+  read(stream: Readable): void {
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      this.text += chunk;
+      this.#wake((waiting) => waiting.resolve());
+    });
+    stream.on('end', () => {
+      this.#ended = true;
+      this.#wake((waiting) => waiting.reject(new Error(`the container ended:\n${this.text}`)));
+    });
+  }
+
+  heard(): Promise<void> {
+    if (this.#ended) return Promise.reject(new Error(`the container ended:\n${this.text}`));
+    const waiting = Promise.withResolvers<void>();
+    this.#waiting.add(waiting);
+    return waiting.promise;
+  }
+
+  #wake(tell: (waiting: PromiseWithResolvers<void>) => void): void {
+    const woken = [...this.#waiting];
+    this.#waiting.clear();
+    woken.forEach(tell);
+  }
+}
