@@ -6,6 +6,8 @@ import { watchedPaths } from './artifact/prepare.ts';
 import type { Store } from './artifact/store.ts';
 import type { Cgroup, Limits } from './container/cgroup.ts';
 import { OomWatch } from './container/oom.ts';
+import { OOM_FIRST, ownOomScore } from './container/oom-score.ts';
+import { writeTerminationLog } from './container/termination-log.ts';
 import { parseRequest } from './control/requests.ts';
 import { Driver, type Ports } from './handover/driver.ts';
 import { initialState } from './handover/machine.ts';
@@ -176,7 +178,7 @@ export class Agent {
     return this.#driver;
   }
 
-  #ports(): Pick<Ports, 'keep' | 'settle' | 'record' | 'crashed' | 'apply' | 'exit'> {
+  #ports(): Pick<Ports, 'keep' | 'settle' | 'overdue' | 'record' | 'crashed' | 'apply' | 'exit'> {
     const { init, settings, log } = this.#parts;
     return {
       keep: (state) => {
@@ -186,6 +188,7 @@ export class Agent {
           .catch((error: Error) => log.error(`${error.message}; the next agent will start anew`));
       },
       settle: ({ event, outcome, ok, text }) => this.#settle(event, ok, text, outcome),
+      overdue: ({ pids, text }) => log.warn({ pids }, text),
       record: (outcome) => {
         this.#publisher.recorded(outcome);
         logOutcome(log, outcome, this.#pidsOf(outcome.generation));
@@ -196,7 +199,7 @@ export class Agent {
         log.error({ process: key, reason }, `the program ${reason}; ${what}`);
       },
       apply: (now, before, state) => this.#apply(now, before, state),
-      exit: (code) => void this.#exit(code),
+      exit: (code, reason) => void this.#exit(code, reason),
     };
   }
 
@@ -291,10 +294,26 @@ export class Agent {
       init
         .route(this.#routed, now.routes)
         .catch((error: Error) => log.error(`signal routes: ${error.message}`));
+    this.#weigh(now, before, state);
     if (now.mainPid !== before?.mainPid) this.#writePidfile(now.mainPid);
     for (const { pid, state: stage } of state.active?.processes ?? [])
       if (pid !== null && stage === 'ready') this.#notifications.finish(pid);
     this.#prune(state);
+  }
+
+  /**
+   * Whom the kernel takes first when memory runs out. A new agent cannot know how far the last one got: what is active
+   * is made like PID 1 again, whose own value is this process's, too.
+   */
+  #weigh({ expendable }: Projection, before: Projection | null, { active }: State): void {
+    const weigh = (pid: number, score: number) =>
+      this.#parts.init
+        .oom(pid, score)
+        .catch((error: Error) => this.#parts.log.debug({ pid }, `oom_score_adj ${score}: ${error.message}`));
+    for (const pid of expendable) if (!before?.expendable.includes(pid)) void weigh(pid, OOM_FIRST);
+    for (const { pid } of active?.processes ?? [])
+      if (pid !== null && (before === null || before.expendable.includes(pid)))
+        void weigh(pid, ownOomScore());
   }
 
   /** After each preparation, and when a generation is gone: most steps of the machine change nothing that is in the store. */
@@ -328,11 +347,12 @@ export class Agent {
     return this.#counted;
   }
 
-  async #exit(code: number): Promise<void> {
+  async #exit(code: number, reason: string): Promise<void> {
     const { init, log, store } = this.#parts;
     if (this.#config.pidfile !== null) removePidfile(this.#config.pidfile);
     await store.prune([]);
-    log.info({ code }, 'everything has ended');
+    log.info({ code, reason }, 'everything has ended');
+    writeTerminationLog(reason);
     await flushLog(log);
     init.exit(code);
   }

@@ -5,6 +5,7 @@ import type { Config } from '../config/schema.ts';
 import { Agent, type Legacy, type Settings } from './agent.ts';
 import { openStore } from './artifact/store.ts';
 import { openCgroup } from './container/cgroup.ts';
+import { writeTerminationLog } from './container/termination-log.ts';
 import { STATE_VERSION } from './handover/state.ts';
 import { type HeldListener, Init, type InitEvent } from './init.ts';
 import { flushLog, type Log, openLog } from './log.ts';
@@ -81,6 +82,7 @@ function isAboutProcess(event: InitEvent): event is Extract<InitEvent, { type: '
 /** Ends the container before anything runs. */
 async function giveUp(init: Init, code: number, text: string): Promise<never> {
   process.stderr.write(`${text}\n`);
+  writeTerminationLog(text);
   init.exit(code);
   return new Promise<never>(() => {});
 }

@@ -25,11 +25,13 @@ export interface Ports {
   /** Resolves once PID 1 has answered, whatever the answer: ESRCH means that the exit is on its way. */
   kill(effect: EffectOf<'kill'>): Promise<void>;
   settle(effect: EffectOf<'settle'>): void;
+  overdue(effect: EffectOf<'overdue'>): void;
   record(outcome: Outcome): void;
   crashed(effect: EffectOf<'crashed'>): void;
   /** What is true now; `before` is null at the first call. */
   apply(now: Projection, before: Projection | null, state: State): void;
-  exit(code: number): void;
+  /** @param reason why the container ends, for people */
+  exit(code: number, reason: string): void;
 }
 
 /** An event without its time, which the driver adds. */
@@ -110,6 +112,9 @@ export class Driver {
       case 'settle':
         this.#ports.settle(effect);
         break;
+      case 'overdue':
+        this.#ports.overdue(effect);
+        break;
       case 'record':
         this.#ports.record(effect.outcome);
         break;
@@ -117,7 +122,7 @@ export class Driver {
         this.#ports.crashed(effect);
         break;
       case 'exit':
-        this.#ports.exit(effect.code);
+        this.#ports.exit(effect.code, this.#state.stopping?.reason ?? '');
         break;
     }
   }

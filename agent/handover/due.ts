@@ -8,8 +8,8 @@ import { nextBegins } from './trigger.ts';
 import { processes } from './turn.ts';
 
 /** Those whose drain time is up. */
-export function toKill(state: State, at: number): readonly Process[] {
-  return processes(state).filter((process) => isPast(killTime(process), at));
+export function toKill(policy: Policy, state: State, at: number): readonly Process[] {
+  return processes(state).filter((process) => isPast(killTime(policy, state, process), at));
 }
 
 /** Those that took too long to get ready. */
@@ -27,7 +27,7 @@ export function tooSlow(
 /** When the machine wants to be called again, or null. */
 export function nextDeadline(policy: Policy, state: State): number | null {
   const times = [
-    ...processes(state).flatMap((process) => [killTime(process), readyTime(process)]),
+    ...processes(state).flatMap((process) => [killTime(policy, state, process), readyTime(process)]),
     ...state.restarts.map(({ at }) => at),
     nextBegins({ policy, state }),
     lameDuckTime(state),
@@ -35,8 +35,10 @@ export function nextDeadline(policy: Policy, state: State): number | null {
   return times.length === 0 ? null : Math.min(...times);
 }
 
-function killTime({ pid, stop }: Process): number | null {
-  return pid === null || stop === null ? null : stop.killAt;
+/** The container's stop cuts the time of all, of those too that a reload replaced before. */
+function killTime({ stopTimeout }: Policy, { stopping }: State, { pid, stop }: Process): number | null {
+  if (pid === null || stop === null || stop.killed) return null;
+  return Math.min(stop.since + stopTimeout, stopping?.deadline ?? Number.POSITIVE_INFINITY);
 }
 
 function readyTime({ state, stop, readyBy }: Process): number | null {

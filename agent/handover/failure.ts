@@ -55,7 +55,7 @@ export function activeExited(turn: Turn, process: Process, exit: Exit): void {
   const { active, restarts } = turn.state;
   const done = restarts.length === 0 && isWorkDone(process, exit, active);
   stopTheRest(turn, process);
-  if (done) shutDown(turn, 0);
+  if (done) shutDown(turn, 0, 'the program has done its work: it exited with code 0');
   else restart(turn, process, { reason: exitReason(exit), code: exitCode(exit) });
 }
 
@@ -65,7 +65,7 @@ export function refuseArtifact(turn: Turn, { reason, code }: EventOf<'refused'>)
   if (preparing === null) return;
   set(turn, { preparing: null });
   conclude(turn, preparing, { result: 'refused', reason, generation: null });
-  if (active === null && candidate === null) shutDown(turn, code);
+  if (active === null && candidate === null) shutDown(turn, code, reason);
 }
 
 /** Starts the instances whose pause is over: the committed artifact, never the newest bytes on the volume. */
@@ -87,7 +87,7 @@ export function restartThoseDue(turn: Turn): void {
 function failCandidate(turn: Turn, process: Process, loss: Loss, final = false): void {
   abandon(turn, 'failed', loss.reason);
   if (turn.state.active !== null) return;
-  if (final) shutDown(turn, loss.code);
+  if (final) shutDown(turn, loss.code, `the program ${loss.reason}`);
   else startAgainLater(turn, process, loss);
 }
 
@@ -113,7 +113,7 @@ function countCrash(turn: Turn, { key }: Process, { reason, code }: Loss): numbe
   const tooMany = earlier.length + 1 >= restartLimit;
   const delay = tooMany ? null : Math.min(restartDelay * 2 ** earlier.length, restartDelayMax);
   turn.effects.push({ type: 'crashed', key, reason, delay });
-  if (tooMany) shutDown(turn, code);
+  if (tooMany) shutDown(turn, code, `too many crashes; the last: the program ${reason}`);
   return delay;
 }
 

@@ -4,7 +4,7 @@
  */
 import { askForOutstanding, missedNews, spawnUnanswered, stopStrangers } from './attach.ts';
 import { noteReady, promoteOnceAllReady, takeArtifact } from './candidate.ts';
-import { toKill, tooSlow } from './due.ts';
+import { tooSlow } from './due.ts';
 import { type Exit, UNKNOWN_EXIT } from './exit.ts';
 import {
   activeExited,
@@ -17,7 +17,8 @@ import {
   restartThoseDue,
 } from './failure.ts';
 import { answerAgain } from './outcome.ts';
-import { askToStopAtBirth, drop, kill, noteTold, watchReadiness } from './process.ts';
+import { killOverdue } from './overdue.ts';
+import { askToStopAtBirth, drop, noteTold, watchReadiness } from './process.ts';
 import {
   type Effect,
   type Event,
@@ -117,7 +118,7 @@ function isKnown(turn: Turn, event: HandoverEvent): boolean {
 }
 
 function timePasses(turn: Turn, tick: EventOf<'tick'>): void {
-  for (const process of toKill(turn.state, turn.at)) kill(turn, process);
+  killOverdue(turn);
   leaveLameDuck(turn);
   for (const news of tooSlow(turn.policy, turn.state, tick)) processNews(turn, news);
   restartThoseDue(turn);

@@ -19,7 +19,7 @@ export function conclude(turn: Turn, trigger: Trigger, { result, reason, generat
     result,
     generation: generation?.id ?? null,
     by: trigger.by,
-    reason: reason.length > REASON ? `${reason.slice(0, REASON - 1)}…` : reason,
+    reason: shorten(reason, REASON),
     duration: Math.max(0, turn.at - trigger.since),
     at: turn.at,
     digest: generation?.artifact.digest ?? null,
@@ -54,6 +54,11 @@ function answer(turn: Turn, event: number, outcome: Outcome | null): void {
     ok,
     text: outcome === null ? 'drained' : sentence(outcome),
   });
+}
+
+/** @param length at most, in UTF-16 code units */
+export function shorten(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length - 1)}…` : text;
 }
 
 function sentence({ result, generation, reason }: Outcome): string {

@@ -5,6 +5,7 @@ import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
 import type { Config } from '../../config/schema.ts';
+import { stopBudget } from '../../config/stop-budget.ts';
 import { prepareArtifact } from '../artifact/prepare.ts';
 import type { Store } from '../artifact/store.ts';
 import type { Limits } from '../container/cgroup.ts';
@@ -79,6 +80,7 @@ export function processPorts(world: World): Pick<Ports, 'now' | 'prepare' | 'spa
         directory,
         stopSignal: config.stopSignal,
         stopTimeout: config.stopTimeout,
+        stopGrace: stopBudget(config.stopGrace),
         stopScope: config.stopScope,
       });
       log.info(

@@ -36,7 +36,7 @@ export function probe(turn: Turn, { key, pid, instance }: Process): void {
  */
 export function askToStop(turn: Turn, process: Process, scope: Scope = turn.policy.stopScope): void {
   if (process.state === 'running') turn.effects.push({ type: 'cancel-probe', key: process.key });
-  update(turn, process.key, { stop: { killAt: turn.at + turn.policy.stopTimeout, told: false } });
+  update(turn, process.key, { stop: { since: turn.at, killed: false, told: false } });
   signal(turn, process, turn.policy.stopSignal, scope);
 }
 
@@ -59,7 +59,7 @@ export function noteTold(turn: Turn, { key, stop }: Process): void {
 }
 
 export function kill(turn: Turn, process: Process): void {
-  update(turn, process.key, { stop: { killAt: null, told: true } });
+  update(turn, process.key, { stop: { since: process.stop?.since ?? turn.at, killed: true, told: true } });
   signal(turn, process, SIGKILL, 'group');
 }
 
@@ -68,7 +68,7 @@ export function kill(turn: Turn, process: Process): void {
  * made again.
  */
 export function askAgain(turn: Turn, process: Process): void {
-  if (process.stop?.killAt === null) kill(turn, process);
+  if (process.stop?.killed) kill(turn, process);
   else if (process.stop?.told === false)
     askToStop(turn, process, process.state === 'exited' ? 'group' : undefined);
   else if (process.stop === null && process.state === 'running') probe(turn, process);

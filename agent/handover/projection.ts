@@ -9,6 +9,8 @@ export function project(policy: Policy, state: State): Projection {
     ready: stopping === null && active !== null && active.processes.some(isServing),
     started: active !== null,
     routes: running.flatMap(({ pid }) => pid ?? []),
+    expendable:
+      active === null ? [] : (candidate?.generation.processes.flatMap(({ pid }) => pid ?? []) ?? []),
     mainPid: active === null ? null : (running.toSorted(byInstance)[0]?.pid ?? null),
     deadline: nextDeadline(policy, state),
   };

@@ -12,8 +12,10 @@ export interface Policy {
   /** How long a candidate may take to become ready, ms. */
   readonly readyTimeout: number;
   readonly stopSignal: number;
-  /** From the stop signal to SIGKILL, ms. */
+  /** From the stop signal to SIGKILL, ms; less where the container's stop leaves less. */
   readonly stopTimeout: number;
+  /** How long the orchestrator waits from its stop signal to its own SIGKILL, ms. */
+  readonly stopGrace: number;
   readonly stopScope: Scope;
   /** Lame duck: from readiness 503 to the first stop signal of a shutdown, ms. */
   readonly drainDelay: number;
@@ -50,8 +52,10 @@ export interface Process {
 
 /** The end of one process: the stop signal, time to drain, SIGKILL to its whole group. */
 export interface Stop {
-  /** When SIGKILL follows; null once it was sent. Counts only while the process has a pid. */
-  readonly killAt: number | null;
+  /** When it was asked to stop. Its time to drain counts from here, and only while the process has a pid. */
+  readonly since: number;
+  /** SIGKILL was sent. */
+  readonly killed: boolean;
   /**
    * The stop signal needs no repeating: PID 1 has confirmed it, or the main process is gone. A new agent must not
    * send it twice, because many programs take a second SIGTERM for "now" (Go's signal.NotifyContext, once stopped),
@@ -106,6 +110,13 @@ export interface Stopping {
   readonly lameDuckEnds: number;
   /** Who waits for the end of the lame duck (`baton drain`): sequence numbers. */
   readonly waiting: readonly number[];
+  /** When a drain was asked for, where that came first; else null. */
+  readonly drained: number | null;
+  /**
+   * When whatever still runs is killed, so that the orchestrator's SIGKILL does not come first. null: no stop signal
+   * came, so nobody waits.
+   */
+  readonly deadline: number | null;
   /**
    * The stop signal's sequence number. null: only a drain was asked for, which outlasts the lame duck, or Baton
    * stops of its own accord.
@@ -116,10 +127,12 @@ export interface Stopping {
    * program's own that is not 0.
    */
   readonly code: number;
+  /** Why the container ends, for people: some sentences, at most 1000 characters. */
+  readonly reason: string;
 }
 
 /** Of the shape below; an agent takes over no other. */
-export const STATE_VERSION = 1;
+export const STATE_VERSION = 2;
 
 export interface State {
   readonly version: typeof STATE_VERSION;
@@ -189,8 +202,9 @@ export type Event = { readonly at: number } & (
       readonly oom?: string | null;
     }
   | { readonly type: 'gone'; readonly key: string }
-  | { readonly type: 'drain'; readonly event: number }
-  | { readonly type: 'stop'; readonly event: number }
+  /** `since`: when PID 1 was asked, which may be long before an agent hears of it; `at` where it is left out. */
+  | { readonly type: 'drain'; readonly event: number; readonly since?: number }
+  | { readonly type: 'stop'; readonly event: number; readonly since?: number }
   /** `seen`: what kept a process from being ready when its probe last looked, by key. */
   | { readonly type: 'tick'; readonly seen?: Readonly<Record<string, string>> }
 );
@@ -223,6 +237,13 @@ export type Effect =
       readonly pid: number;
       readonly signal: number;
       readonly scope: Scope;
+    }
+  /** These were killed, because their time to drain is up: what they had begun is lost. */
+  | {
+      readonly type: 'overdue';
+      readonly pids: readonly number[];
+      /** A sentence for people: which, after how long, and the option that has to be raised. */
+      readonly text: string;
     }
   /** An outcome to log and count. */
   | { readonly type: 'record'; readonly outcome: Outcome }
@@ -258,6 +279,11 @@ export interface Projection {
   readonly started: boolean;
   /** Where routed signals go: the running main processes of the active generation, else of the candidate. */
   readonly routes: readonly number[];
+  /**
+   * Whom the kernel is to take first when memory runs out: the candidate beside an active generation, so that what
+   * serves goes on.
+   */
+  readonly expendable: readonly number[];
   /** The pid for the pidfile: the first instance of the active generation. */
   readonly mainPid: number | null;
   /** When the machine wants a `tick`, or null. May be past: then at once. */

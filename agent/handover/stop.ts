@@ -1,20 +1,28 @@
 /** The container's end: readiness 503, the lame duck, stop signals to everything, and the exit once all is gone. */
+import { stopBudget } from '../../config/stop-budget.ts';
 import { abandon, stopAll } from './candidate.ts';
 import { type Exit, exitCode } from './exit.ts';
-import { settle } from './outcome.ts';
+import { settle, shorten } from './outcome.ts';
 import { noteTold } from './process.ts';
 import type { EventOf, Process, Stopping } from './state.ts';
 import { refuse } from './trigger.ts';
 import { processes, set, type Turn, update } from './turn.ts';
 
+/**
+ * How long after the end of the lame duck a stop signal still belongs to the same preStop hook, ms: the kubelet has to
+ * hear of the hook's end.
+ */
+const HOOK_ENDS = 2000;
+const REASON = 1000;
+
 /** `baton drain`: not ready from now on, yet serving until a stop signal comes. */
-export function drain(turn: Turn, { event }: EventOf<'drain'>): void {
-  enterLameDuck(turn, { waiting: [event] });
+export function drain(turn: Turn, { event, at, since = at }: EventOf<'drain'>): void {
+  enterLameDuck(turn, since, { waiting: [event], drained: since });
 }
 
 /** A stop signal: what is left of the lame duck is served, then everything is asked to stop. */
-export function stop(turn: Turn, { event }: EventOf<'stop'>): void {
-  enterLameDuck(turn, { event });
+export function stop(turn: Turn, { event, at, since = at }: EventOf<'stop'>): void {
+  enterLameDuck(turn, since, { event, deadline: since + stopBudget(turn.policy.stopGrace) });
 }
 
 export function joinDrain(turn: Turn, { event }: EventOf<'drain'>): void {
@@ -22,18 +30,33 @@ export function joinDrain(turn: Turn, { event }: EventOf<'drain'>): void {
   else amend(turn, (stopping) => ({ waiting: [...stopping.waiting, event] }));
 }
 
-/** The first signal starts the stop; a second ends the lame duck at once. */
-export function stopSooner(turn: Turn, { event }: EventOf<'stop'>): void {
-  const { stopping } = turn.state;
-  if (stopping?.stage !== 'lame-duck' || stopping.event === event) return;
-  amend(turn, () => (stopping.event === null ? { event } : { lameDuckEnds: turn.at }));
+/** The first signal starts the stop, and the orchestrator's patience; a second ends the lame duck at once. */
+export function stopSooner(turn: Turn, { event, at, since = at }: EventOf<'stop'>): void {
+  amend(turn, (stopping) => {
+    const deadline = stopping.deadline ?? graceBegan(stopping, since) + stopBudget(turn.policy.stopGrace);
+    if (stopping.stage !== 'lame-duck' || stopping.event === event) return { deadline };
+    return stopping.event === null ? { deadline, event } : { lameDuckEnds: turn.at };
+  });
+}
+
+/**
+ * Kubernetes counts its grace period from the start of the preStop hook ("Container Lifecycle Hooks"), which is a
+ * `baton drain` that the signal follows; of a drain by hand, long before, no orchestrator knows.
+ */
+function graceBegan({ drained, lameDuckEnds }: Stopping, since: number): number {
+  return drained !== null && since <= lameDuckEnds + HOOK_ENDS ? drained : since;
 }
 
 /** Baton stops of its own accord: the program's work is done, or it cannot be kept running. */
-export function shutDown(turn: Turn, code: number): void {
-  enterLameDuck(turn, {});
+export function shutDown(turn: Turn, code: number, reason: string): void {
+  enterLameDuck(turn, turn.at, {});
   askAllToStop(turn);
-  amend(turn, () => ({ code }));
+  amend(turn, () => ({ code, reason: shorten(reason, REASON) }));
+}
+
+/** Adds to the reason why the container ends, if it does. */
+export function addReason(turn: Turn, more: string): void {
+  amend(turn, ({ reason }) => ({ reason: shorten(`${reason}; ${more}`, REASON) }));
 }
 
 /** After a drain alone everything goes on serving. */
@@ -63,13 +86,22 @@ export function noteEnd(turn: Turn, process: Process, exit: Exit): void {
   if (active === null || active.processes.includes(process)) amend(turn, () => ({ code: exitCode(exit) }));
 }
 
-function enterLameDuck(turn: Turn, asked: Partial<Stopping>): void {
+const FRESH = {
+  stage: 'lame-duck',
+  waiting: [],
+  drained: null,
+  deadline: null,
+  event: null,
+  code: 0,
+  reason: 'stopped as asked',
+} as const;
+
+function enterLameDuck(turn: Turn, since: number, asked: Partial<Stopping>): void {
   const { preparing, next, stopping, active } = turn.state;
   if (stopping !== null) return;
   // Nothing serves that would need a lame duck before there is an active generation.
-  const lameDuckEnds = turn.at + (active === null ? 0 : turn.policy.drainDelay);
-  const fresh: Stopping = { stage: 'lame-duck', lameDuckEnds, waiting: [], event: null, code: 0 };
-  set(turn, { stopping: { ...fresh, ...asked }, preparing: null, next: null });
+  const lameDuckEnds = since + (active === null ? 0 : turn.policy.drainDelay);
+  set(turn, { stopping: { ...FRESH, lameDuckEnds, ...asked }, preparing: null, next: null });
   if (preparing !== null) refuse(turn, preparing);
   if (next !== null) refuse(turn, next);
   abandon(turn, 'superseded', 'the container is stopping');

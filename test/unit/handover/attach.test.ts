@@ -60,7 +60,7 @@ describe('a new agent takes over', () => {
     });
     expect(scenario.effects()).toMatchObject([{ type: 'kill', key: '7.0.31', pid: 202, signal: 15 }]);
     scenario.wait(20_000);
-    expect(scenario.effects()).toMatchObject([{ type: 'kill', key: '7.0.31', signal: 9, scope: 'group' }]);
+    expect(scenario.effects('kill')).toMatchObject([{ key: '7.0.31', signal: 9, scope: 'group' }]);
     expect(scenario.trigger('control').prepared('b').effects('spawn')).toMatchObject([{ key: '8.0.32' }]);
     scenario.exits('7.0.31', 0, 9);
     expect(scenario.state.draining).toEqual([]);

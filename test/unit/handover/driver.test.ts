@@ -20,10 +20,11 @@ function fakePorts(overrides: Partial<Ports> = {}): { ports: Ports; said: string
     probe: () => ({ ready: Promise.resolve(), lastSeen: () => 'nothing yet' }),
     kill: async ({ key, signal }) => void said.push(`kill ${key} ${signal}`),
     settle: ({ event, ok, text }) => void said.push(`settle ${event} ${ok} ${text}`),
+    overdue: ({ pids }) => void said.push(`overdue ${pids}`),
     record: ({ result, reason }) => void said.push(`record ${result} ${reason}`.trim()),
     crashed: ({ key }) => void said.push(`crashed ${key}`),
     apply: ({ ready, routes }) => void said.push(`apply ready=${ready} routes=${routes}`),
-    exit: (code) => void said.push(`exit ${code}`),
+    exit: (code, reason) => void said.push(`exit ${code} ${reason}`),
     ...overrides,
   };
   return { ports, said };
@@ -64,7 +65,7 @@ describe('the driver', () => {
     new Driver(POLICY, ports, initialState()).dispatch({ type: 'start' });
     await recorded(said, 'exit');
     expect(said).toContain('record refused /srv/server: no such file');
-    expect(said.at(-1)).toBe('exit 127');
+    expect(said.at(-1)).toBe('exit 127 /srv/server: no such file');
   });
 
   test('says what a probe last saw when time is up, and ends the probe', async () => {

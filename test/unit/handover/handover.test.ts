@@ -20,6 +20,7 @@ describe('a handover', () => {
       ready: true,
       started: true,
       routes: [7],
+      expendable: [],
       mainPid: 7,
       deadline: null,
     });
@@ -49,7 +50,7 @@ describe('a handover', () => {
     scenario.wait(19_999);
     expect(scenario.effects()).toEqual([]);
     scenario.wait(1);
-    expect(scenario.effects()).toMatchObject([{ type: 'kill', key: '1.0.1', signal: 9, scope: 'group' }]);
+    expect(scenario.effects('kill')).toMatchObject([{ key: '1.0.1', signal: 9, scope: 'group' }]);
     scenario.wait(60_000);
     expect(scenario.effects()).toEqual([]);
     scenario.exits('1.0.1', 0, 9);
@@ -63,7 +64,7 @@ describe('a handover', () => {
     scenario.wait(19_999);
     expect(scenario.effects()).toEqual([]);
     scenario.wait(1);
-    expect(scenario.effects()).toMatchObject([{ type: 'kill', key: '1.0.1', signal: 9, scope: 'group' }]);
+    expect(scenario.effects('kill')).toMatchObject([{ key: '1.0.1', signal: 9, scope: 'group' }]);
   });
 
   test.each([
@@ -129,6 +130,21 @@ describe('a handover', () => {
     const scenario = Scenario.serving().trigger('control');
     scenario.tell({ type: 'refused', reason: 'x'.repeat(100_000), code: 1 });
     expect(scenario.state.history[0]?.reason).toHaveLength(200);
+  });
+});
+
+describe('when memory runs out', () => {
+  test('the candidate is to go first, from its start to its promotion', () => {
+    const scenario = Scenario.serving({ instances: 2 }).trigger('control').prepared('b');
+    expect(scenario.projection.expendable).toEqual([]);
+    scenario.allStarted();
+    expect(scenario.projection.expendable).toEqual([103, 104]);
+    expect(scenario.allReady().projection.expendable).toEqual([]);
+  });
+
+  test('before anything serves, nobody is', () => {
+    const scenario = new Scenario().tell({ type: 'start' }).prepared('a').allStarted();
+    expect(scenario.projection.expendable).toEqual([]);
   });
 });
 

@@ -13,6 +13,8 @@ const policies: fc.Arbitrary<Policy> = fc.record({
   readyTimeout: fc.constant(30),
   stopSignal: fc.constant(15),
   stopTimeout: fc.constant(20),
+  // Less than a drain takes, or more.
+  stopGrace: fc.constantFrom(12, 60),
   stopScope: fc.constantFrom('process', 'group'),
   drainDelay: fc.constantFrom(0, 5),
   restartLimit: fc.integer({ min: 1, max: 5 }),
@@ -62,6 +64,11 @@ const actions = {
     world.at += pick % 4;
     if (pick % 2 === 0) world.tell({ type: 'tick' });
   },
+  // An operator drained by hand; the stop signal comes long after.
+  idle: (world: World) => {
+    world.at += 3000;
+    world.tell({ type: 'tick' });
+  },
   untilDeadline: (world: World) => pass(world),
   agentDies: (world: World, pick: number) => world.restartAgent(pick % 4 === 0),
   agentDiesAfter: (world: World, pick: number) => {
@@ -101,6 +108,7 @@ const sequences: fc.Arbitrary<Action[]> = fc.array(
     weighted('drain', 1),
     weighted('stop', 1),
     weighted('wait', 6),
+    weighted('idle', 1),
     weighted('untilDeadline', 4),
     weighted('agentDies', 3),
     weighted('agentDiesAfter', 4),

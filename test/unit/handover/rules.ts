@@ -21,7 +21,13 @@ export class Rules {
   readonly #finished = new Set<string>();
   /** A stop signal was asked for. */
   readonly #stopAsked = new Set<string>();
+  /** SIGKILL was asked for. */
+  readonly #killed = new Set<string>();
   #mayExit = false;
+  /** The drain that came first, and when its lame duck ends. */
+  #drained: { readonly since: number; readonly ends: number } | null = null;
+  /** When the orchestrator's patience is over, but for what the end itself takes. */
+  #deadline = Number.POSITIVE_INFINITY;
   readonly #outcomes = new Map<number, Outcome | null>();
 
   constructor(world: World) {
@@ -35,7 +41,8 @@ export class Rules {
     this.#failuresTouchNothing(before, event, after, effects);
     this.#droppedTriggersAreRefused(before, event, after, effects);
     this.#readinessHolds(before, event, after);
-    this.#timeMovesOn(event, after);
+    this.#timeMovesOn(event, after, effects);
+    this.#nobodyOutlivesTheGrace(event, after);
   }
 
   /** What the world's news entitle the machine to. */
@@ -49,11 +56,26 @@ export class Rules {
       const listed = new Set(event.processes.map(({ key }) => key));
       for (const key of [...this.#ready].filter((each) => !listed.has(each))) this.#ready.delete(key);
     }
+    this.#hearTheOrchestrator(before, event);
     const hopeless =
       event.type === 'refused' ||
       (event.type === 'spawn-failed' && (event.code === 126 || event.code === 127));
     if (event.type === 'stop' || (hopeless && before.active === null)) this.#mayExit = true;
     if (event.type === 'exited' && event.code === 0 && event.signal === 0) this.#mayExit = true;
+  }
+
+  /** The preStop hook's drain starts the grace period if the signal follows soon; else the signal does. */
+  #hearTheOrchestrator(before: State, event: Event): void {
+    if (event.type !== 'drain' && event.type !== 'stop') return;
+    const { stopGrace, drainDelay } = this.#world.policy;
+    const { at, since = at } = event;
+    if (event.type === 'drain') {
+      if (before.stopping === null)
+        this.#drained = { since, ends: since + (before.active === null ? 0 : drainDelay) };
+    } else if (this.#deadline === Number.POSITIVE_INFINITY) {
+      const hook = this.#drained !== null && since <= this.#drained.ends + 2000 ? this.#drained : null;
+      this.#deadline = (hook?.since ?? since) + stopGrace * 0.9;
+    }
   }
 
   #effect(before: State, event: Event, after: State, effect: Effect, all: readonly Effect[]): void {
@@ -126,8 +148,10 @@ export class Rules {
     if (signal === SIGKILL) {
       rule('5: asked before it is killed', this.#stopAsked.has(key) || this.#finished.has(key));
       const inTime =
-        program?.alive !== true || (program.toldAt !== null && program.toldAt + policy.stopTimeout <= at);
+        program?.alive !== true ||
+        (program.toldAt !== null && Math.min(program.toldAt + policy.stopTimeout, this.#deadline) <= at);
       rule(`5: ${key} has its whole drain time`, inTime);
+      this.#killed.add(key);
       return;
     }
     const again = event.type === 'attached' && this.#stopAsked.has(key);
@@ -234,9 +258,30 @@ export class Rules {
       );
   }
 
-  #timeMovesOn(event: Event, after: State): void {
+  #timeMovesOn(event: Event, after: State, effects: readonly Effect[]): void {
+    if (event.type !== 'tick') return;
     const { deadline } = project(this.#world.policy, after);
-    if (event.type === 'tick') rule('a tick leaves nothing due', deadline === null || deadline > event.at);
+    // Asked when all time was up already: the stop signal goes first, SIGKILL with the next tick.
+    const askedTooLate =
+      event.at >= this.#deadline &&
+      effects.some((effect) => effect.type === 'kill' && effect.signal !== SIGKILL);
+    rule('a tick leaves nothing due', deadline === null || deadline > event.at || askedTooLate);
+  }
+
+  #nobodyOutlivesTheGrace(event: Event, after: State): void {
+    const { programs, policy } = this.#world;
+    const left = everyone(after).filter(({ key, pid, stop }) => {
+      const program = programs.get(key);
+      return pid !== null && stop !== null && program?.gone === false && !this.#killed.has(key);
+    });
+    if (left.length === 0 || this.#deadline === Number.POSITIVE_INFINITY) return;
+    const { deadline } = project(policy, after);
+    rule('5: woken to kill before the orchestrator does', deadline !== null && deadline <= this.#deadline);
+    const late = left.filter(({ stop }) => event.type === 'tick' && stop !== null && stop.since < event.at);
+    rule(
+      `5: nobody outlives the orchestrator's patience: ${late.map(({ key }) => key)}`,
+      late.length === 0 || event.at < this.#deadline,
+    );
   }
 }
 

@@ -14,6 +14,7 @@ export const POLICY: Policy = {
   readyTimeout: 30_000,
   stopSignal: 15,
   stopTimeout: 20_000,
+  stopGrace: 60_000,
   stopScope: 'process',
   drainDelay: 0,
   restartLimit: 3,

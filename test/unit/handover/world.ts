@@ -114,7 +114,10 @@ export class World {
   }
 
   ask(type: 'trigger' | 'drain' | 'stop', by: 'signal' | 'control' = 'signal'): void {
-    this.#enqueue((event) => (type === 'trigger' ? { type, by, force: true, event } : { type, event }));
+    const since = this.at;
+    this.#enqueue((event) =>
+      type === 'trigger' ? { type, by, force: true, event } : { type, event, since },
+    );
   }
 
   started(index: number): boolean {
