@@ -1,5 +1,6 @@
 /* A service in one epoll loop that drains without resetting anyone. Its listening socket is descriptor 3 (LISTEN_FDS).
- * GET only: a request ends at its empty line. Compile with -D_GNU_SOURCE and -DVERSION=\"…\". */
+ * GET only: a request ends at its empty line. Compile with -D_GNU_SOURCE and -DVERSION=\"…\", which the first line of the
+ * file $CONFIG replaces. */
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LISTENER = 3, OPEN_MAX = 1000, CONNECTIONS = OPEN_MAX + 24, REQUEST_MAX = 4096, SLOW_LENGTH = 65536, SLICES = 20 };
+enum { LISTENER = 3, OPEN_MAX = 1000, CONNECTIONS = OPEN_MAX + 24, REQUEST_MAX = 4096, SLOW_LENGTH = 65536, SLICES = 20, MEBIBYTE = 1 << 20 };
 
 struct connection {
     bool open, answering, last; /* last: the answer says Connection: close */
@@ -28,7 +29,7 @@ struct connection {
 };
 
 static struct connection connections[CONNECTIONS]; /* by descriptor */
-static char slow_body[SLOW_LENGTH], root_body[512];
+static char version[64] = VERSION, slow_body[SLOW_LENGTH], root_body[512];
 static int epoll_fd, open_count, fd_end; /* fd_end: above every descriptor that was ever used */
 static bool draining, full;
 static int64_t draining_since;
@@ -69,8 +70,8 @@ static void begin_answer(struct connection *c, const char *status, const char *b
     c->last |= draining;
     c->head_length = (size_t)snprintf(c->head, sizeof c->head,
                                       "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
-                                      "X-Version: " VERSION "\r\nX-Pid: %d\r\n%s\r\n",
-                                      status, length, (int)getpid(), c->last ? "Connection: close\r\n" : "");
+                                      "X-Version: %s\r\nX-Pid: %d\r\n%s\r\n",
+                                      status, length, version, (int)getpid(), c->last ? "Connection: close\r\n" : "");
     c->answering = true;
     c->since = now();
     c->duration = duration;
@@ -206,6 +207,16 @@ static void drain(int signal_fd)
     dup2(signal_fd, LISTENER); /* closes this process's copy of the socket; no connection may get its number */
 }
 
+static void read_config(const char *path)
+{
+    FILE *file = fopen(path, "re");
+
+    if (!file || !fgets(version, sizeof version, file))
+        err(1, "cannot read %s", path);
+    version[strcspn(version, "\n")] = '\0';
+    fclose(file);
+}
+
 int main(void)
 {
     struct epoll_event events[64];
@@ -216,6 +227,9 @@ int main(void)
     return 3;
 #elif defined NEVER_READY
     return pause();
+#elif defined FILLS_MEMORY
+    for (char *at; (at = malloc(MEBIBYTE));)
+        explicit_bzero(at, MEBIBYTE);
 #elif defined CRASHES_AFTER_START
     ualarm(500000, 0); /* nobody handles it */
 #endif
@@ -225,8 +239,10 @@ int main(void)
     grace = atol(getenv("DRAIN_GRACE_MS") ? getenv("DRAIN_GRACE_MS") : "1000");
     for (size_t i = 0; i < SLOW_LENGTH; i++)
         slow_body[i] = "0123456789abcdef"[i % 16];
-    snprintf(root_body, sizeof root_body, "{\"app\":\"c\",\"version\":\"%s\",\"pid\":%d,\"payload\":\"%.256s\"}\n", VERSION,
-             (int)getpid(), slow_body);
+    if (getenv("CONFIG"))
+        read_config(getenv("CONFIG"));
+    snprintf(root_body, sizeof root_body, "{\"app\":\"c\",\"version\":\"%s\",\"pid\":%d,\"payload\":\"%.256s\"}\n",
+             version, (int)getpid(), slow_body);
 
     signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
