@@ -72,10 +72,12 @@ build/npm/%/node_modules/.package-lock.json: package.json package-lock.json
 	@cd build/npm/$* && npm install --no-save --omit=dev --os=linux --cpu=$(NPM_$*) --no-audit --no-fund --loglevel=error
 	@touch $@
 
+.PRECIOUS: build/npm/%/node_modules/.package-lock.json dist/%/baton
+
 .SECONDEXPANSION:
 dist/%/bundled: NPM = $(call pick,$*,.,build/npm/$*)/node_modules
 dist/%/bundled: dist/%/baton dist/agent.mjs deploy/docker/bundle deploy/licences $$(NPM)/.package-lock.json
-	CC=$(call pick,$*,$(CC),$(TRIPLET_$*)-gcc) deploy/docker/bundle $(NPM)/node-linux-$(NPM_$*) $< $(call libc,$*) dist/$*/opt/baton
+	CC=$(call pick,$*,$(CC),$(TRIPLET_$*)-gcc) deploy/docker/bundle $(NPM)/node-linux-$(NPM_$*) $< $(call libc,$*) $(@D)
 	@touch $@
 
 # The version of the sample service.
