@@ -16,9 +16,16 @@ export type AppName = 'c' | 'go' | 'gunicorn' | 'nginx' | 'node' | 'puma';
  * - `exits-at-once`: exits with a code other than 0 before it listens;
  * - `never-ready`: runs, and never accepts a connection;
  * - `not-executable`: whole, without execute permission; only for apps whose program is itself executed (`c`, `go`);
- * - `crashes-after-start`: serves, and dies of a signal half a second later; all but `nginx`.
+ * - `crashes-after-start`: serves, and dies of a signal half a second later; all but `nginx`;
+ * - `fills-memory`: takes all the memory that it gets, and never listens; `c` alone.
  */
-export type Variant = 'good' | 'exits-at-once' | 'never-ready' | 'not-executable' | 'crashes-after-start';
+export type Variant =
+  | 'good'
+  | 'exits-at-once'
+  | 'never-ready'
+  | 'not-executable'
+  | 'crashes-after-start'
+  | 'fills-memory';
 
 export interface BuildOptions {
   /** Default `good`. */
@@ -75,7 +82,7 @@ const recipes: Record<AppName, Recipe> = {
   c: {
     needs: ['cc'],
     program: 'app',
-    variants: compiled,
+    variants: [...compiled, 'fills-memory'],
     executed: true,
     // Static, so that it runs in any base image.
     make: (job) =>

@@ -22,6 +22,8 @@ export interface ServiceOptions {
   readonly listen?: string;
   /** In place of the app's own command, which it is given. */
   readonly command?: (app: readonly string[]) => readonly string[];
+  /** What Baton is started through: a command that its own command line is added to, and that becomes it. */
+  readonly through?: readonly string[];
   /** Default `pid1`, of a PID namespace of its own. `subreaper`: a plain process. */
   readonly as?: 'pid1' | 'subreaper';
 }
@@ -65,6 +67,7 @@ export class Service extends Deployed implements AsyncDisposable {
     const startIt = options.as === 'subreaper' ? start : startAsPid1;
     const running = await startIt(
       [
+        ...(options.through ?? []),
         baton,
         'run',
         ...fixed,

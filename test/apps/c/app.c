@@ -16,7 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LISTENER = 3, OPEN_MAX = 1000, CONNECTIONS = OPEN_MAX + 24, REQUEST_MAX = 4096, SLOW_LENGTH = 65536, SLICES = 20, MEBIBYTE = 1 << 20 };
+enum { LISTENER = 3, OPEN_MAX = 1000, CONNECTIONS = OPEN_MAX + 24, REQUEST_MAX = 4096, SLOW_LENGTH = 65536, SLICES = 20 };
+enum { MEBIBYTE = 1 << 20 };
 
 struct connection {
     bool open, answering, last; /* last: the answer says Connection: close */
