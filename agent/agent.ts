@@ -203,7 +203,7 @@ export class Agent {
     };
   }
 
-  #takeSignal({ seq, signal, fromKernel, pid, uid }: EventOf<'signal'>): void {
+  #takeSignal({ seq, signal, fromKernel, pid, uid, since }: EventOf<'signal'>): void {
     const { log } = this.#parts;
     // A HUP of the kernel's own: the terminal went away, and nobody is there any more to ask for a reload.
     const hangup = signal === SIGHUP && fromKernel;
@@ -212,7 +212,7 @@ export class Agent {
       this.#running.dispatch({ type: 'trigger', by: 'signal', force: true, event: seq });
     } else if (STOP_SIGNALS.includes(signal) || hangup) {
       log.info({ signal, from: { pid, uid } }, 'stop asked for by a signal');
-      this.#running.dispatch({ type: 'stop', event: seq });
+      this.#running.dispatch({ type: 'stop', event: seq, since });
     } else {
       log.warn({ signal }, 'no program runs that this signal could go to');
       this.#done(seq);
@@ -229,7 +229,7 @@ export class Agent {
     this.#done(seq);
   }
 
-  #takeRequest({ seq, uid, pid, verb, args }: EventOf<'request'>): void {
+  #takeRequest({ seq, uid, pid, since, verb, args }: EventOf<'request'>): void {
     const command = parseRequest(verb, args);
     this.#requests.set(seq, { json: args.includes('json') });
     if (command.type !== 'unknown')
@@ -245,7 +245,7 @@ export class Agent {
         if (!command.wait) this.#settle(seq, true, 'reload started', null);
         break;
       case 'drain':
-        this.#running.dispatch({ type: 'drain', event: seq });
+        this.#running.dispatch({ type: 'drain', event: seq, since });
         break;
       case 'unknown':
         this.#settle(seq, false, command.text, null);

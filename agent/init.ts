@@ -75,6 +75,8 @@ export type InitEvent = { readonly seq: number } & (
       readonly fromKernel: boolean;
       readonly pid: number;
       readonly uid: number;
+      /** When PID 1 got it: CLOCK_MONOTONIC, ms. */
+      readonly since: number;
     }
   | {
       readonly type: 'exit';
@@ -90,6 +92,7 @@ export type InitEvent = { readonly seq: number } & (
       readonly type: 'request';
       readonly uid: number;
       readonly pid: number;
+      readonly since: number;
       readonly verb: string;
       readonly args: readonly string[];
     }
@@ -313,6 +316,7 @@ function parseEvent(verb: string, fields: readonly string[]): InitEvent | undefi
         fromKernel: text(2) === 'kernel',
         pid: number(3),
         uid: number(4),
+        since: number(5),
       };
     case 'exit': {
       const usage = { user: number(5), system: number(6), maxrss: number(7) };
@@ -323,7 +327,15 @@ function parseEvent(verb: string, fields: readonly string[]): InitEvent | undefi
     case 'notify':
       return { type: 'notify', seq, pid: number(1), sender: number(2), payload: text(3) };
     case 'request':
-      return { type: 'request', seq, uid: number(1), pid: number(2), verb: text(3), args: fields.slice(4) };
+      return {
+        type: 'request',
+        seq,
+        uid: number(1),
+        pid: number(2),
+        since: number(3),
+        verb: text(4),
+        args: fields.slice(5),
+      };
     default:
       return undefined;
   }

@@ -218,6 +218,7 @@ static void take_request(struct connection *connection)
     struct buffer *event = event_open("request");
     frame_number(event, connection->peer.uid);
     frame_number(event, connection->peer.pid);
+    frame_number(event, now_ms());
     frame_text(event, verb);
     for (const char *argument; (argument = field_next(&request));)
         frame_text(event, argument);

@@ -75,6 +75,7 @@ uint64_t event_signal(int number, bool from_kernel, pid_t pid, uid_t uid)
     frame_text(event, from_kernel ? "kernel" : "user");
     frame_number(event, pid);
     frame_number(event, uid);
+    frame_number(event, now_ms()); /* an agent may hear of it much later */
     uint64_t seq = close_record(EVENT_VITAL, signal);
     if (!seq)
         dropped++;

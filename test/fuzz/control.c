@@ -64,7 +64,7 @@ static uint64_t requested(void)
     struct buffer out = {.memory = memory, .capacity = sizeof memory};
     struct reader reader = {.memory = memory, .capacity = sizeof memory};
     struct fields fields;
-    long seq = 0, uid, pid;
+    long seq = 0, uid, pid, since;
 
     events_deliver(&out, 0);
     reader.end = out.end;
@@ -72,7 +72,7 @@ static uint64_t requested(void)
         return 0;
     require(!strcmp(field_next(&fields), "request") && field_number(&fields, 1, INT64_MAX, &seq));
     require(field_number(&fields, getuid(), getuid(), &uid) && field_number(&fields, getpid(), getpid(), &pid));
-    require(field_next(&fields)); /* the verb */
+    require(field_number(&fields, 1, INT64_MAX, &since) && field_next(&fields)); /* the verb */
     require(reader.start == reader.end && event_done((uint64_t)seq));
     return (uint64_t)seq;
 }

@@ -76,7 +76,7 @@ describePid1((suite) => {
     await using pid1 = await suite.start();
     const agent = await pid1.attached();
     await using client = await pid1.client(verb, ...flags);
-    const [seq = '', , , ...request] = await agent.next('request');
+    const [seq = '', , , , ...request] = await agent.next('request');
     expect(request).toEqual(asked);
     await agent.request('reply', seq, 'more', 'working');
     await client.waitFor(/^working$/m); // on stderr, at once
@@ -165,7 +165,7 @@ describePid1((suite) => {
     const agent = await pid1.attached();
     const client = await result(await pid1.client('reload', '--timeout', '100ms'));
     expect(client).toEqual({ code: 75, stdout: '', stderr: 'baton: reload: no answer within 100 ms\n' });
-    const [, , , verb] = await agent.next('request');
+    const [, , , , verb] = await agent.next('request');
     expect(verb).toBe('reload');
   });
 

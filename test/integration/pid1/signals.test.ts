@@ -9,12 +9,14 @@ const { SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE } = constant
 /** Of 1..64: all but KILL and STOP, which nobody can catch, and CHLD, which is PID 1's own. */
 const catchable = Array.from({ length: 64 }, (_, index) => index + 1).filter((n) => ![9, 17, 19].includes(n));
 
+const when = expect.stringMatching(/^[0-9]+$/);
+
 /** One at a time: SIGCONT and the stop signals cancel each other while they wait (signal(7)). */
 async function expectEvents(pid1: Pid1, agent: FakeAgent, signals: readonly number[]) {
   for (const signal of signals) {
     pid1.running.kill(signal);
     const [seq, ...event] = await agent.next('signal');
-    expect(event).toEqual([String(signal), 'user', '0', '0']);
+    expect(event).toEqual([String(signal), 'user', '0', '0', when]);
     await agent.request('done', seq as string);
   }
 }
@@ -38,13 +40,13 @@ describePid1((suite) => {
     await using sender = await pid1.exec('sh', '-c', 'kill -USR1 1; echo $$');
     const [, ...event] = await agent.next('signal');
     const [pid] = await sender.waitFor(/\d+/);
-    expect(event).toEqual([String(SIGUSR1), 'user', pid, '0']);
+    expect(event).toEqual([String(SIGUSR1), 'user', pid, '0', when]);
   });
 
   test('one that is pending when PID 1 is executed is told once an agent attaches', async () => {
     await using pid1 = await suite.start({ through: [witness, 'exec-blocked', String(SIGTERM)] });
     const frames = await (await pid1.agent()).attach();
-    expect(frames).toContainEqual(['signal', '1', String(SIGTERM), 'user', '1', '0']);
+    expect(frames).toContainEqual(['signal', '1', String(SIGTERM), 'user', '1', '0', when]);
   });
 
   test('those that come before an agent attaches are told once it does, each number once', async () => {
@@ -161,7 +163,7 @@ describePid1((suite) => {
     await agent.request('route', `${SIGHUP},18`, pid);
     await using _ = await pid1.exec('kill', '-9', holder as string);
     const [, ...event] = await agent.next('signal');
-    expect(event).toEqual([String(SIGHUP), 'kernel', '0', '0']);
+    expect(event).toEqual([String(SIGHUP), 'kernel', '0', '0', when]);
     // A user's HUP still takes the route.
     pid1.running.kill(SIGHUP);
     await pid1.running.waitFor(/^1$/m);

@@ -56,7 +56,7 @@ describe('the client of the wire', () => {
       ['process', '12', '3.0.7', 'running', '123456'],
       ['listener', 'web', 'tcp://127.0.0.1:80', '99'],
       ['kept', '{"a":1}'],
-      ['signal', '5', '15', 'user', '0', '1000'],
+      ['signal', '5', '15', 'user', '0', '1000', '4711'],
       ['exit', '6', '11', '2.0.6', '0', '9', '1500', '700', '4096'],
       ['ok', id],
     );
@@ -66,7 +66,7 @@ describe('the client of the wire', () => {
       kept: '{"a":1}',
     });
     expect(events).toEqual([
-      { type: 'signal', seq: 5, signal: 15, fromKernel: false, pid: 0, uid: 1000 },
+      { type: 'signal', seq: 5, signal: 15, fromKernel: false, pid: 0, uid: 1000, since: 4711 },
       {
         type: 'exit',
         seq: 6,
