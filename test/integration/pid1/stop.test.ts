@@ -71,6 +71,42 @@ describePid1((suite) => {
     expect(pid1.running.stderr).toMatch(/^baton: pid \d+ did not end within 100 ms: killing it$/m);
   });
 
+  test('with SIGKILL before whoever stops the container sends it, whatever time the program was promised', async () => {
+    const argv = ['sh', '-c', "trap 'echo asked' TERM; echo up; while :; do sleep 0.05; done"];
+    await using pid1 = await orphaned(suite, { argv, options: ['stop-timeout=600000', 'stop-grace=3000'] });
+    pid1.running.kill(SIGTERM);
+    expect(await pid1.exit).toEqual({ code: 137, signal: null });
+    expect(pid1.running.stdout).toBe('up\nasked\n');
+    expect(pid1.running.stderr).toMatch(
+      /^baton: pid \d+ did not end within 3000 ms of the container's stop signal: killing it$/m,
+    );
+  });
+
+  test('a process whose own time is over first is killed then', async () => {
+    const argv = [actor, 'deaf', 'say:up', 'stay'];
+    await using pid1 = await orphaned(suite, { argv, options: ['stop-timeout=100', 'stop-grace=600000'] });
+    pid1.running.kill(SIGTERM);
+    expect(await pid1.exit).toEqual({ code: 137, signal: null });
+    expect(pid1.running.stderr).toMatch(/^baton: pid \d+ did not end within 100 ms: killing it$/m);
+  });
+
+  test('no further agent is waited for once half of such a time is over', async () => {
+    await using pid1 = await suite.start();
+    const agent = await pid1.attached();
+    await agent.spawn('program', trap('TERM', 7), { options: ['stop-timeout=600000', 'stop-grace=4000'] });
+    await pid1.running.waitFor(/^up$/m);
+    pid1.running.kill(SIGTERM);
+    await agent.next('signal');
+    // Where nobody attaches that half is over by the end of this one.
+    using _ = agent.pinging();
+    await using yardstick = await orphaned(suite, { argv: trap('TERM', 7) });
+    yardstick.running.kill(SIGTERM);
+    await yardstick.exit;
+    await agent.kill();
+    expect(await pid1.exit).toEqual({ code: 7, signal: null });
+    await expect(pid1.agent()).rejects.toThrow('baton has ended');
+  });
+
   test('the whole group, where the scope is the group', async () => {
     const argv = [actor, 'child', 'deaf', 'say:up', 'reap', 'exit:4'];
     await using pid1 = await orphaned(suite, { argv, options: ['scope=group'] });
@@ -147,7 +183,7 @@ describePid1((suite) => {
     await first.kill();
     pid1.running.kill(SIGTERM);
     const second = await pid1.agent();
-    const told = ['signal', '1', String(SIGTERM), 'user', '0', '0'];
+    const told = ['signal', '1', String(SIGTERM), 'user', '0', '0', expect.any(String)];
     expect(await second.attach()).toContainEqual(told);
     // Where nobody attaches the time is over by the end of this one.
     await using yardstick = await orphaned(suite, { argv: trap('TERM', 7) });
