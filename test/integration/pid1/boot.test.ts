@@ -1,8 +1,19 @@
 /** What happens before there is an agent: Node and the agent are found, or Baton says what is missing. */
-import { copyFileSync, mkdirSync, readdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { mountTest } from '../../support/mounts.ts';
 import { type Exit, startAsPid1 } from '../../support/namespace.ts';
+import { Installation, Pid1 } from '../../support/pid1.ts';
 import { describePid1, type Suite, stage } from './suite.ts';
 
 /** Runs a copy of the binary that lives alone in a folder, to its end. */
@@ -23,6 +34,25 @@ async function runAlone(
 }
 
 const putAgent = (folder: string) => writeFileSync(join(folder, 'agent.mjs'), 'process.exit(5);');
+
+/** Node's libraries and their loader, as the image has them beside its Node. */
+function bundleLibraries(folder: string): void {
+  const lib = join(folder, 'lib');
+  mkdirSync(lib);
+  const list = execFileSync('ldd', [process.execPath], { encoding: 'utf8' });
+  for (const [, file] of list.matchAll(/(\/\S+) \(0x/g))
+    copyFileSync(file as string, join(lib, basename(file as string)));
+}
+
+/** An image for another libc, or with a program that wants its own: all of this would break our Node or change it. */
+const hostile = (folder: string) => ({
+  LD_LIBRARY_PATH: folder,
+  LD_BIND_NOW: '1',
+  GLIBC_TUNABLES: 'glibc.malloc.check=3',
+  MALLOC_ARENA_MAX: '1',
+  OPENSSL_CONF: join(folder, 'openssl.cnf'),
+  UV_THREADPOOL_SIZE: '64',
+});
 
 describePid1((suite) => {
   test('the agent is executed with the arguments, in the directory, and with a small heap', async () => {
@@ -45,6 +75,82 @@ describePid1((suite) => {
     expect(hello.env).not.toHaveProperty('NODE_OPTIONS');
     expect(hello.env).not.toHaveProperty('NODE_ENV');
   });
+
+  test('Node beside the binary is started by the loader beside it, whatever the image says of its own', async () => {
+    using bundle = new Installation(suite.binary);
+    const { folder } = bundle;
+    bundleLibraries(folder);
+    symlinkSync(process.execPath, join(folder, 'node'));
+    const broken = join(folder, 'broken');
+    mkdirSync(broken);
+    writeFileSync(join(broken, 'libatomic.so.1'), 'no library, but Node would take it');
+    writeFileSync(join(broken, 'openssl.cnf'), 'nodejs_conf = [ broken');
+    const env = hostile(broken);
+    await using pid1 = await Pid1.start(bundle, { env: { ...env, BATON_NODE: undefined } });
+    const agent = await pid1.attached();
+    const told = Object.entries(env).map(([name, value]) => [`BATON_PROGRAM_${name}`, value]);
+    expect(agent.hello.env).toMatchObject(Object.fromEntries(told));
+    for (const name of Object.keys(env)) expect(agent.hello.env).not.toHaveProperty(name);
+    expect(pid1.running.stderr).toBe('');
+
+    const host = pid1.hostPid(agent.hello.pid);
+    const commandLine = readFileSync(`/proc/${host}/cmdline`, 'utf8').split('\0');
+    expect(commandLine[0]).toBe(join(folder, 'node'));
+    expect(commandLine).toContain(join(folder, 'agent.mjs'));
+    const libraries = readFileSync(`/proc/${host}/maps`, 'utf8').match(/\/\S*\.so[.\d]*$/gm) ?? [];
+    expect(libraries.length).toBeGreaterThan(0);
+    for (const file of libraries) expect(file).toContain(`${folder}/lib/`);
+
+    // The program has them as they were.
+    const script = Object.keys(env).map((name) => `echo "${name}=$${name}"`);
+    await agent.request('spawn', 'program', 'inherit=environment', '', 3, 'sh', '-c', script.join('\n'));
+    await agent.next('exit');
+    await pid1.running.waitFor(/UV_THREADPOOL_SIZE/);
+    expect(pid1.running.stdout).toBe(
+      Object.entries(env)
+        .map(([name, value]) => `${name}=${value}\n`)
+        .join(''),
+    );
+  });
+
+  test('a Node of the image keeps its libraries, and settings of Node’s kind are the program’s all the same', async () => {
+    const env = { LD_LIBRARY_PATH: '/nonexistent', OPENSSL_CONF: '/nonexistent', MALLOC_ARENA_MAX: '1' };
+    await using pid1 = await suite.start({ env });
+    const { hello } = await pid1.agent();
+    expect(hello.env).toMatchObject({
+      LD_LIBRARY_PATH: '/nonexistent',
+      BATON_PROGRAM_OPENSSL_CONF: '/nonexistent',
+      BATON_PROGRAM_MALLOC_ARENA_MAX: '1',
+    });
+    expect(hello.env).not.toHaveProperty('OPENSSL_CONF');
+    expect(hello.env).not.toHaveProperty('MALLOC_ARENA_MAX');
+  });
+
+  if (!suite.sanitized)
+    mountTest('in an image that has nothing but Baton', async () => {
+      const root = join(suite.installation.folder, 'scratch');
+      const folder = join(root, 'opt/baton');
+      for (const path of [folder, join(root, 'proc'), join(root, 'dev')])
+        mkdirSync(path, { recursive: true });
+      bundleLibraries(folder);
+      copyFileSync(suite.installation.baton, join(folder, 'baton'));
+      writeFileSync(join(folder, 'node'), '', { mode: 0o755 });
+      writeFileSync(
+        join(folder, 'agent.mjs'),
+        'console.log(process.argv.slice(1).join(" ")); process.exit(5)',
+      );
+      const mounts = `set -e
+mount --bind "$1" $0/opt/baton/node
+mount --rbind /dev $0/dev
+mount -t proc proc $0/proc
+exec chroot $0 /opt/baton/baton run -- program`;
+      await using running = await startAsPid1(['sh', '-c', mounts, root, process.execPath], {
+        env: { BATON_NODE: undefined },
+      });
+      expect(await running.exit).toEqual({ code: 5, signal: null });
+      expect(running.stdout).toBe('/opt/baton/agent.mjs run -- program\n');
+      expect(running.stderr).toBe('');
+    });
 
   test('PID 1 keeps its standard streams, closes what else it inherited, and pins no directory', async () => {
     const script = 'exec "$@" 77</dev/zero';

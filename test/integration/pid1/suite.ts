@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe } from 'vitest';
-import { binaries, Installation, type Options, Pid1 } from '../../support/pid1.ts';
+import { type Binary, binaries, Installation, type Options, Pid1 } from '../../support/pid1.ts';
 
 const { CC = 'cc' } = process.env;
 
@@ -22,6 +22,7 @@ export const stage = fixture('stage.c', 'stage');
 export const witness = fixture('../init/witness.c', 'witness');
 
 export interface Suite {
+  readonly binary: Binary;
   readonly installation: Installation;
   readonly sanitized: boolean;
   start(options?: Options): Promise<Pid1>;
@@ -43,6 +44,7 @@ export function describePid1(define: (suite: Suite) => void): void {
     afterAll(() => installation?.[Symbol.dispose]());
 
     define({
+      binary,
       sanitized: binary.sanitized,
       get installation() {
         return installed();
