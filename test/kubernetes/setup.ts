@@ -1,0 +1,63 @@
+/** Before the first test: a cluster, and the images that its pods are made of. After the last: nothing of it is left. */
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { promisify } from 'node:util';
+import { buildApp, type Variant } from '../apps/build.ts';
+
+const here = import.meta.dirname;
+const cluster = join(here, 'cluster');
+const work = join(here, '../../build/kubernetes');
+const run = promisify(execFile);
+
+/** As `process.arch`, in the words of images. */
+const arch = process.arch === 'x64' ? 'amd64' : process.arch;
+const baton = join(here, '../../dist', arch, 'opt/baton');
+
+export async function setup(): Promise<(() => Promise<void>) | undefined> {
+  await run(cluster, ['start']);
+  await Promise.all([
+    importApp('v1'),
+    importApp('v2'),
+    importApp('never-ready', 'never-ready'),
+    importBusybox(),
+  ]);
+  // For whoever works on the tests: the next run is spared the start.
+  if (process.env['BATON_TEST_KEEP']) return undefined;
+  return async () => {
+    await run(cluster, ['stop']);
+  };
+}
+
+/** The sample service with Baton, as deploy/docker/Dockerfile has it, but FROM scratch. */
+async function importApp(version: string, variant: Variant = 'good'): Promise<void> {
+  const { command } = await buildApp('c', version, join(work, version), { variant });
+  const config = { Entrypoint: ['/opt/baton/baton', 'run', '--'], Cmd: ['/srv/app/app'] };
+  await importImage(`baton.test/app:${version}`, config, [
+    `${baton}:/opt/baton`,
+    `${command[0]}:/srv/app/app`,
+  ]);
+}
+
+/** In place of the official one: Debian's, with links to it by the names of its commands. */
+async function importBusybox(): Promise<void> {
+  const busybox = '/usr/bin/busybox';
+  const links = join(work, 'busybox');
+  await mkdir(links, { recursive: true });
+  await run(busybox, ['--install', '-s', links]);
+  await importImage('docker.io/library/busybox:stable', {}, [`${busybox}:${busybox}`, `${links}:/bin`]);
+}
+
+async function importImage(name: string, config: object, content: readonly string[]): Promise<void> {
+  const image = spawn(join(here, 'image'), [name, JSON.stringify(config), ...content], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const load = spawn(cluster, ['import'], { stdio: ['pipe', 'ignore', 'inherit'] });
+  const ends = Promise.all([image, load].map((child) => once(child, 'close')));
+  await pipeline(image.stdout, load.stdin);
+  for (const [code] of await ends) {
+    if (code !== 0) throw new Error(`the image ${name} could not be made or imported`);
+  }
+}
