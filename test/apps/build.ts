@@ -266,7 +266,8 @@ function slowRates(): string[] {
 /** `never-ready` → `NEVER_READY` */
 const constantName = (variant: Variant) => variant.replaceAll('-', '_').toUpperCase();
 
-function which(command: string): string | null {
+/** Where `PATH` has a command. */
+export function which(command: string): string | null {
   const { PATH = '' } = process.env;
   for (const directory of PATH.split(delimiter)) {
     const path = join(directory, command);
