@@ -127,11 +127,12 @@ describePid1((suite) => {
   });
 
   if (!suite.sanitized)
-    mountTest('in an image that has nothing but Baton', async () => {
+    mountTest('in an image that has nothing but Baton and an openssl.cnf that Node cannot read', async () => {
       const root = join(suite.installation.folder, 'scratch');
       const folder = join(root, 'opt/baton');
-      for (const path of [folder, join(root, 'proc'), join(root, 'dev')])
-        mkdirSync(path, { recursive: true });
+      for (const path of ['opt/baton', 'proc', 'dev', 'etc/ssl'])
+        mkdirSync(join(root, path), { recursive: true });
+      writeFileSync(join(root, 'etc/ssl/openssl.cnf'), 'nodejs_conf = [ broken');
       bundleLibraries(folder);
       copyFileSync(suite.installation.baton, join(folder, 'baton'));
       writeFileSync(join(folder, 'node'), '', { mode: 0o755 });
