@@ -15,6 +15,22 @@ const possible =
 /** A test that mounts: skipped, and reported as such, where that is not allowed; under CI it fails there. */
 export const mountTest = test.skipIf(!possible && !CI);
 
+const OWN_DEVICES = `set -e
+for device in null zero full random urandom tty; do
+  touch $0/$device
+  mount --bind /dev/$device $0/$device
+done
+mount --rbind $0 /dev
+exec "$@"`;
+
+/**
+ * What a command is started through, in a mount namespace, to have `folder` for its /dev: with the devices that every
+ * container has, and what the test puts there, such as a termination-log.
+ */
+export function throughDevices(folder: string): string[] {
+  return ['sh', '-c', OWN_DEVICES, folder];
+}
+
 /**
  * Runs `setup` (shell) and then `script` (an ES module, which gets `args` as process.argv.slice(1)) in a mount
  * namespace of their own. Returns what the script wrote to its standard output.

@@ -161,7 +161,7 @@ describe.concurrent('the agent is killed', () => {
   });
 
   test('in the lame duck: it goes on serving, not ready, until its time is up', async () => {
-    await using run = await watched({ flags: ['--drain-delay', '60s'] });
+    await using run = await watched({ flags: ['--drain-delay', '60s', '--stop-grace', '2m'] });
     const { service, watchers } = run;
     expect(await watchers.readyz.stop()).toMatchObject(unharmed);
     service.running.kill('SIGTERM');

@@ -125,7 +125,7 @@ describe.concurrent('drain', () => {
   });
 
   test('cut short by the stop signals is answered all the same', async () => {
-    await using service = await Service.start('c', { flags: ['--drain-delay', '1h'] });
+    await using service = await Service.start('c', { flags: ['--drain-delay', '1h', '--stop-grace', '2h'] });
     const { begun, result } = service.slow(1000);
     await begun;
     const drain = service.baton('drain');

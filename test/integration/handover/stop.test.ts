@@ -142,7 +142,10 @@ describe.concurrent('clients', () => {
   });
 
   test('are served throughout the lame duck, in which nothing is reloaded, and which a second signal ends', async () => {
-    await using service = await Service.start('c', { version: 'old', flags: ['--drain-delay', '1h'] });
+    await using service = await Service.start('c', {
+      version: 'old',
+      flags: ['--drain-delay', '1h', '--stop-grace', '2h'],
+    });
     const load = service.load({ mode: 'per-request', connections: 2, rate: 100 });
     service.running.kill('SIGTERM');
     await service.until(({ phase }) => phase === 'stopping');
@@ -166,7 +169,7 @@ describe.concurrent('clients', () => {
   });
 
   test('are served when a crash comes in the lame duck', async () => {
-    await using service = await Service.start('c', { flags: ['--drain-delay', '1h'] });
+    await using service = await Service.start('c', { flags: ['--drain-delay', '1h', '--stop-grace', '2h'] });
     service.running.kill('SIGTERM');
     const { active } = await service.until(({ phase }) => phase === 'stopping');
     const [pid] = await service.mainPids();

@@ -3,23 +3,14 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { mountTest } from '../../support/mounts.ts';
+import { mountTest, throughDevices } from '../../support/mounts.ts';
 import { actor, describePid1, type Suite } from './suite.ts';
-
-/** A /dev of the test's own: a folder with the devices that every container has. */
-const ownDevices = `set -e
-for device in null zero full random urandom tty; do
-  touch $0/$device
-  mount --bind /dev/$device $0/$device
-done
-mount --rbind $0 /dev
-exec "$@"`;
 
 function devices({ installation }: Suite, content?: string) {
   const folder = mkdtempSync(join(installation.folder, 'dev-'));
   const file = join(folder, 'termination-log');
   if (content !== undefined) writeFileSync(file, content);
-  return { file, through: ['sh', '-c', ownDevices, folder], content: () => readFileSync(file, 'utf8') };
+  return { file, through: throughDevices(folder), content: () => readFileSync(file, 'utf8') };
 }
 
 describePid1((suite) => {
