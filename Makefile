@@ -86,13 +86,15 @@ dist/%/sample/app: test/apps/c/app.c Makefile
 	@mkdir -p $(@D)
 	$(call pick,$*,$(CC_STATIC),$(TRIPLET_$*)-gcc) $(CFLAGS) -DVERSION='"$(VERSION)"' $< $(LDFLAGS) -o $@
 
-# The npm package, for images that have a Node.js.
+# The npm package, for images that have a Node.js. Each binary looks for the agent beside itself, and the agent for the binary beside
+# what was started; there is one agent, and to each binary a line that imports it.
 package: dist/amd64/baton dist/arm64/baton dist/agent.mjs
-	@rm -rf dist/npm && mkdir -p dist/npm
+	@rm -rf dist/npm && mkdir -p dist/npm/linux-x64 dist/npm/linux-arm64
 	@install -m 644 deploy/npm/package.json deploy/npm/README.md LICENSE dist/agent.mjs dist/npm
 	@install -m 755 deploy/npm/baton.mjs dist/npm
-	@install -m 755 dist/amd64/baton dist/npm/baton-x64
-	@install -m 755 dist/arm64/baton dist/npm/baton-arm64
+	@install -m 755 dist/amd64/baton dist/npm/linux-x64
+	@install -m 755 dist/arm64/baton dist/npm/linux-arm64
+	@echo "import '../agent.mjs';" | tee dist/npm/linux-x64/agent.mjs >dist/npm/linux-arm64/agent.mjs
 	@{ cat dist/THIRD-PARTY-LICENSES && deploy/licences $(call libc,amd64) $(call libc,arm64); } >dist/npm/THIRD-PARTY-LICENSES
 	@cd dist/npm && npm pkg set version=$$(sed -n 's/^  "version": "\(.*\)",/\1/p' ../../package.json)
 	@cd dist/npm && npm pack --loglevel=error --pack-destination ..

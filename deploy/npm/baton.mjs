@@ -11,8 +11,7 @@ if (!process.execve) {
   );
   process.exit(78); // EX_CONFIG, sysexits.h
 }
-const binary = fileURLToPath(new URL(`baton-${process.arch}`, import.meta.url));
-// What exec fails with, execve reports by aborting the process (Node.js documentation, process.execve).
+const binary = fileURLToPath(new URL(`linux-${process.arch}/baton`, import.meta.url));
 process.execve(binary, [binary, ...process.argv.slice(2)], {
   ...process.env,
   BATON_NODE: process.env.BATON_NODE || process.execPath,
