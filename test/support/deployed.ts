@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Status } from '../../agent/health/status.ts';
 import { type AppName, type BuildOptions, buildApp } from '../apps/build.ts';
-import { Connection, type Result } from '../load/connection.ts';
+import { Connection, type Result, type Target } from '../load/connection.ts';
 import { type Load, type LoadOptions, sampleBody, startLoad } from '../load/load.ts';
 import type { Head } from '../load/parser.ts';
 
@@ -57,6 +57,11 @@ export abstract class Deployed {
   /** Resolves at the next output; rejects when there will be none. */
   abstract heard(): Promise<void>;
 
+  /** Where the program is reached. */
+  protected get target(): Target {
+    return { port: this.port };
+  }
+
   /** Puts another version on the volume; Baton sees it by itself. */
   async update(version: string, options: BuildOptions = {}): Promise<void> {
     await buildApp(this.app, version, join(this.directory, 'volume'), {
@@ -66,7 +71,7 @@ export abstract class Deployed {
   }
 
   load(options: Partial<LoadOptions> & Pick<LoadOptions, 'mode'>): Load {
-    return startLoad({ port: this.port, timeoutMs: 30_000, ...options });
+    return startLoad({ ...this.target, timeoutMs: 30_000, ...options });
   }
 
   /** Probes `path` of the health endpoint again and again, each time on a new connection; whatever is not 200 has failed. */
@@ -85,7 +90,7 @@ export abstract class Deployed {
   /** One request that takes `ms`; `begun` once the head of its answer is there. */
   slow(ms: number): { begun: Promise<Head>; result: Promise<Result> } {
     const { promise: begun, resolve: onHead } = Promise.withResolvers<Head>();
-    const connection = new Connection({ port: this.port }, sampleBody);
+    const connection = new Connection(this.target, sampleBody);
     return { begun, result: connection.request(`/slow?ms=${ms}`, { close: true, onHead }) };
   }
 

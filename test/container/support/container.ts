@@ -1,5 +1,5 @@
 /** A sample service under Baton in a container of a real Docker engine, its program on a volume of this machine. */
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -7,6 +7,7 @@ import Dockerode, { type ContainerInspectInfo, type HostConfig } from 'dockerode
 import { type ExecResult, GenericContainer, type StartedTestContainer, Wait } from 'testcontainers';
 import { inject, test } from 'vitest';
 import { type BuildOptions, buildApp } from '../../apps/build.ts';
+import type { Target } from '../../load/connection.ts';
 import { Deployed, type DeployedParts } from '../../support/deployed.ts';
 import { freePort } from '../../support/service.ts';
 import type { Base } from './engine.ts';
@@ -29,7 +30,10 @@ export interface ContainerOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Default: the image's, root but for distroless. */
   readonly user?: string;
-  /** Over what every container here has: the volume, read-only, and two published ports. */
+  /**
+   * Over what every container here has: the volume, read-only, and two published ports. With `NetworkMode` none the program
+   * listens on a Unix socket on a volume in their place.
+   */
   readonly hostConfig?: HostConfig;
   /** Of the program's first version. */
   readonly build?: BuildOptions;
@@ -45,11 +49,18 @@ const HEALTH_PORT = 9901;
 export class Container extends Deployed implements AsyncDisposable {
   readonly #started: StartedTestContainer;
   readonly #output: Output;
+  readonly #socketPath: string | null;
 
-  private constructor(parts: DeployedParts, started: StartedTestContainer, output: Output) {
+  private constructor(
+    parts: DeployedParts,
+    started: StartedTestContainer,
+    output: Output,
+    socketPath: string | null,
+  ) {
     super(parts);
     this.#started = started;
     this.#output = output;
+    this.#socketPath = socketPath;
   }
 
   /** Resolves once the first generation serves. */
@@ -68,9 +79,11 @@ export class Container extends Deployed implements AsyncDisposable {
     await buildApp('c', 'v1', volume, options.build);
     const [port, healthPort] = await Promise.all([freePort(), freePort()]);
     const output = new Output();
-    const fixed = ['--listen', `:${PORT}`, '--log-level', 'debug', '--log-format', 'json'];
+    const sockets = hostConfig?.NetworkMode === 'none' ? await makeSocketVolume(directory) : null;
+    const listen = sockets ? 'unix:///run/web/socket?mode=0666' : `:${PORT}`;
+    const fixed = ['--listen', listen, '--log-level', 'debug', '--log-format', 'json'];
     const container = new Adjusted(`baton-on-${base}`, {
-      Binds: [`${volume}:/srv/app:ro`],
+      Binds: [`${volume}:/srv/app:ro`, ...(sockets ? [`${sockets}:/run/web`] : [])],
       PortBindings: {
         [`${PORT}/tcp`]: [{ HostIp: '127.0.0.1', HostPort: String(port) }],
         [`${HEALTH_PORT}/tcp`]: [{ HostIp: '127.0.0.1', HostPort: String(healthPort) }],
@@ -86,7 +99,12 @@ export class Container extends Deployed implements AsyncDisposable {
     if (healthInterval !== undefined)
       container.withHealthCheck({ test: ['CMD', '/opt/baton/baton', 'health'], interval: healthInterval });
     const started = await container.start();
-    return new Container({ app: 'c', directory, port, healthPort }, started, output);
+    const socketPath = sockets && join(sockets, 'socket');
+    return new Container({ app: 'c', directory, port, healthPort }, started, output, socketPath);
+  }
+
+  protected override get target(): Target {
+    return this.#socketPath ? { socketPath: this.#socketPath } : super.target;
   }
 
   get id(): string {
@@ -129,6 +147,14 @@ export class Container extends Deployed implements AsyncDisposable {
     await docker.getContainer(this.id).remove({ force: true, v: true });
     await rm(this.directory, { recursive: true, force: true });
   }
+}
+
+/** That any user may make a socket in. */
+async function makeSocketVolume(directory: string): Promise<string> {
+  const path = join(directory, 'sockets');
+  await mkdir(path);
+  await chmod(path, 0o777);
+  return path;
 }
 
 /** With what testcontainers has no method for. */
