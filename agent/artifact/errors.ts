@@ -43,3 +43,8 @@ const SENTENCES: Readonly<Record<string, string>> = {
 export function sentence(path: string, errno: string): string {
   return `${path}: ${SENTENCES[errno] ?? `failed with ${errno}`}`;
 }
+
+/** What is wrong, without what to do. */
+export function withoutAdvice(text: string): string {
+  return text.split('; ', 1).join();
+}

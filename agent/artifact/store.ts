@@ -4,7 +4,7 @@ import { constants } from 'node:fs';
 import { access, chmod, lstat, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DigestCache } from './digest.ts';
-import { sentence } from './errors.ts';
+import { sentence, withoutAdvice } from './errors.ts';
 import { errnoOf } from './scan.ts';
 
 export interface Store {
@@ -64,6 +64,8 @@ export interface StoreOptions {
  * operation.
  */
 export async function openStore({ configured, environment, pid }: StoreOptions): Promise<Store> {
+  // An empty image has no /run. Where it cannot be made either, that is found out below.
+  await mkdir('/run', { recursive: true }).catch(() => {});
   return openFirst(storeCandidates(configured, environment, process.geteuid?.() ?? 0), configured, pid);
 }
 
@@ -85,8 +87,9 @@ export async function openFirst(
     refused.push(trouble);
   }
   const note =
-    `no store for snapshots (${refused.join('; ')}): ` +
-    'the program runs from its own path, so that a restart after a crash takes whatever is there by then';
+    `no store for snapshots (${refused.map(withoutAdvice).join('; ')}): ` +
+    'the program runs from its own path, so that a restart after a crash takes whatever is there by then; ' +
+    'mount a tmpfs without noexec at /run/baton, or name another place with --store';
   return makeStore(null, note);
 }
 
