@@ -2,7 +2,6 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
-import { get } from 'node:http';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -10,7 +9,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeWith } from '../../support/installed.ts';
 import { startAsPid1 } from '../../support/namespace.ts';
 import { freePort } from '../../support/service.ts';
-import { architecture, MAKE_TIMEOUT, make, repository } from './make.ts';
+import { architecture, ask, MAKE_TIMEOUT, make, repository } from './make.ts';
 
 const dist = join(repository, 'dist', architecture);
 const init = join(dist, 'init/opt/baton');
@@ -40,15 +39,6 @@ async function fingerprint(directory: string): Promise<string> {
 async function size(directory: string): Promise<number> {
   const sizes = await Promise.all((await files(directory)).map(async (file) => (await stat(file)).size));
   return sizes.reduce((sum, bytes) => sum + bytes);
-}
-
-function body(url: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    get(url, { agent: false }, async (response) => resolve((await response.toArray()).join(''))).on(
-      'error',
-      reject,
-    );
-  });
 }
 
 describeWith(['dpkg-query'], 'what the images consist of', () => {
@@ -147,7 +137,7 @@ describeWith(['dpkg-query'], 'in a root that is empty but for it and a static pr
     await using container = await startAsPid1(['sh', '-c', script, 'sh', ...baton], { unshare: ['--mount'] });
 
     await container.waitFor(/promoted generation 1/);
-    expect(await body(`http://127.0.0.1:${port}/`)).toContain('"version":"v1"');
+    expect(await ask(port)).toContain('"version":"v1"');
     container.kill('SIGHUP');
     await container.waitFor(/promoted generation 2/);
     container.kill('SIGTERM');

@@ -9,7 +9,7 @@ import { buildApp } from '../../apps/build.ts';
 import { describeWith } from '../../support/installed.ts';
 import { startAsPid1 } from '../../support/namespace.ts';
 import { freePort } from '../../support/service.ts';
-import { MAKE_TIMEOUT, make, repository } from './make.ts';
+import { ask, MAKE_TIMEOUT, make, repository } from './make.ts';
 
 const run = promisify(execFile);
 
@@ -65,11 +65,11 @@ describeWith(['aarch64-linux-gnu-gcc', 'dpkg-query', 'npm'], 'the npm package', 
     const npx = ['npx', '--offline', 'baton', 'run', ...addresses, '--', ...command];
     await using container = await startAsPid1(npx, { cwd: project, env: { BATON_NODE: undefined } });
     await container.waitFor(/promoted generation 1/);
-    expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toContain('"version":"v1"');
+    expect(await ask(port)).toContain('"version":"v1"');
 
     await buildApp('c', 'v2', join(project, 'volume'));
     await container.waitFor(/promoted generation 2/);
-    expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toContain('"version":"v2"');
+    expect(await ask(port)).toContain('"version":"v2"');
   });
 
   test('the agent runs on the Node.js that started it, or on BATON_NODE', async () => {
