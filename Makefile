@@ -50,9 +50,12 @@ libc = $(call pick,$(1),$(if $(MUSL),musl-dev,libc6-dev),libc6-dev-$(1)-cross)
 ENGINE := docker
 IMAGE = $(ENGINE) build --platform linux/$(ARCH) --build-arg TARGETARCH=$(ARCH) --file deploy/docker/Dockerfile
 
+# Of another architecture: baton:init-arm64, baton:latest-arm64. The classic builder cannot, BuildKit can (DOCKER_BUILDKIT=1).
+TAG_SUFFIX := $(filter-out -$(NATIVE),-$(ARCH))
+
 images: dist/$(ARCH)/bundled
-	$(IMAGE) --target init --tag baton:init .
-	$(IMAGE) --target baton --tag baton:latest .
+	$(IMAGE) --target init --tag baton:init$(TAG_SUFFIX) .
+	$(IMAGE) --target baton --tag baton:latest$(TAG_SUFFIX) .
 
 # All that `docker build -f deploy/docker/Dockerfile .` and `docker compose up --build` copy.
 sample: dist/$(ARCH)/bundled dist/$(ARCH)/sample/app
