@@ -5,6 +5,7 @@ import type { Config } from '../config/schema.ts';
 import { watchedPaths } from './artifact/prepare.ts';
 import type { Store } from './artifact/store.ts';
 import type { Cgroup, Limits } from './container/cgroup.ts';
+import { allClosed } from './container/closing.ts';
 import { OomWatch } from './container/oom.ts';
 import { OOM_FIRST, ownOomScore } from './container/oom-score.ts';
 import { writeTerminationLog } from './container/termination-log.ts';
@@ -20,7 +21,7 @@ import { type Counts, type HeldListener, type Init, type InitEvent, PAGES_FD } f
 import { flushLog, type Log } from './log.ts';
 import { Notifications } from './notifications.ts';
 import { removePidfile, writePidfile } from './pidfile.ts';
-import { Waker } from './waker.ts';
+import { reachable, Waker } from './waker.ts';
 import { type Watch, watchPaths } from './watch/watch.ts';
 
 export interface Settings {
@@ -52,6 +53,8 @@ export interface Parts {
 
 /** PID 1 takes five missed ones for a hang (agent/init/agent.c). */
 const PING_MS = 1000;
+/** How long the exit waits, ms, for clients to take the last answers and close: one that keeps its end open must not cost more. */
+const CLOSING_MS = 1000;
 const SIGNAL_MAX = 64;
 const { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGCHLD, SIGKILL, SIGSTOP } = constants.signals;
 const STOP_SIGNALS: readonly number[] = [SIGTERM, SIGINT, SIGQUIT];
@@ -73,6 +76,7 @@ export class Agent {
   #watch: Watch | undefined;
   /** The digests that the store was last pruned to; null when something may have been added since. */
   #stored: readonly string[] | null = null;
+  #exiting = false;
   #counted: Counts = { reaped: 0, dropped: 0, queues: new Map() };
 
   constructor(parts: Parts) {
@@ -348,7 +352,12 @@ export class Agent {
   }
 
   async #exit(code: number, reason: string): Promise<void> {
-    const { init, log, store } = this.#parts;
+    const { init, log, store, listeners } = this.#parts;
+    if (this.#exiting) return;
+    this.#exiting = true;
+    const ports = listeners.flatMap(({ address }) => reachable(address)?.port ?? []);
+    const left = (this.#running.state.stopping?.deadline ?? Number.POSITIVE_INFINITY) - monotonicNow();
+    await allClosed(ports, Math.min(CLOSING_MS, left));
     if (this.#config.pidfile !== null) removePidfile(this.#config.pidfile);
     await store.prune([]);
     log.info({ code, reason }, 'everything has ended');
