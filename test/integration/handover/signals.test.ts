@@ -26,6 +26,9 @@ describe.concurrent('signals', () => {
     running.kill('SIGUSR1');
     await running.waitFor(/1 USR1\n$/);
 
+    // Begun while there is one generation only: the other might take it.
+    const { begun, result } = service.slow(6000);
+    await begun;
     await gate.close();
     running.kill('SIGHUP');
     await service.until(({ candidate }) => candidate?.processes[0]?.state === 'running');
@@ -33,8 +36,6 @@ describe.concurrent('signals', () => {
     running.kill('SIGWINCH');
     await running.waitFor(/1 WINCH\n$/);
 
-    const { begun, result } = service.slow(2000);
-    await begun;
     await gate.open();
     await service.until(({ draining }) => draining.length > 0);
     running.kill(40);
