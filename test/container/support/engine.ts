@@ -15,6 +15,8 @@ const DATA = '/var/lib/baton-test/docker';
 /** Not docker0: an engine that is told to have no bridge removes that one, whoever made it. */
 const BRIDGE = 'batontest0';
 const BRIDGE_ADDRESS = '172.31.251.1/24';
+/** Else it is the lowest of the containers' own, and whenever that one goes, the others lose their gateway until they ask anew. */
+const BRIDGE_MAC = '02:42:ac:1f:fb:01';
 
 export interface Engine {
   /** As for DOCKER_HOST. */
@@ -104,7 +106,7 @@ async function makeBridge(): Promise<void> {
     )
   )
     return;
-  await run('ip', ['link', 'add', BRIDGE, 'type', 'bridge']);
+  await run('ip', ['link', 'add', BRIDGE, 'address', BRIDGE_MAC, 'type', 'bridge']);
   await run('ip', ['address', 'add', BRIDGE_ADDRESS, 'dev', BRIDGE]);
   await run('ip', ['link', 'set', BRIDGE, 'up']);
 }
