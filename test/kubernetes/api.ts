@@ -1,6 +1,7 @@
 /** What the tests see of the cluster: objects as the API server sends them, each change as it comes. */
 import { readFileSync } from 'node:fs';
-import { type IncomingMessage, request } from 'node:https';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
 import { createInterface } from 'node:readline';
 import { parse } from 'yaml';
 

@@ -1,30 +1,47 @@
 /** Pods that come and go under load: no request is lost. */
 import { expect, test } from 'vitest';
-import { Stage } from './support.ts';
+import { restarts, Stage } from './support.ts';
 
-const modes = ['per-request', 'keep-alive'] as const;
+const names = (stage: Stage) => stage.serving.map(({ metadata }) => metadata.name);
 
-test.each(modes)('a rolling update loses no request, %s', async (mode) => {
-  await using stage = await Stage.deploy(`rolling-${mode}`, { variant: 'base' });
-  const old = stage.serving.map(({ metadata }) => metadata.name);
-  const load = stage.load({ mode });
-  await load.completed(50);
+test.each([
+  { client: 'hears of each endpoint at once', delayMs: 0 },
+  { client: 'hears of each endpoint 10 s later', delayMs: 10_000 },
+])('a rolling update loses no request of a client that $client', async ({ delayMs }) => {
+  await using stage = await Stage.deploy(`rolling-${delayMs}`, { variant: 'base' });
+  const old = names(stage);
+  const traffic = stage.traffic(delayMs);
+  await traffic.completed(50);
   await stage.apply({ version: 'v2' });
   await stage.rolledOut();
-  await stage.pods.until((pods) => !pods.some(({ metadata }) => old.includes(metadata.name)));
-  await load.completed(50);
-  const report = await load.stop();
-  expect(report).toMatchObject({ failed: 0, stale: 0, samples: [] });
-  expect([...report.versions.keys()]).toEqual(['v1', 'v2']);
+  await stage.gone(old);
+  await traffic.completed(50);
+  expect(await traffic.stop()).toEqual({ failures: [], versions: ['v1', 'v2'] });
 });
 
-test.each(modes)('a deleted pod loses no request, %s', async (mode) => {
-  await using stage = await Stage.deploy(`deletion-${mode}`, { variant: 'base' });
-  const [victim] = stage.serving;
-  if (!victim) throw new Error('no pod serves');
-  const load = stage.load({ mode });
-  await load.completed(50);
-  await stage.kubectl('delete', 'pod', victim.metadata.name);
-  await load.completed(50);
-  expect(await load.stop()).toMatchObject({ failed: 0, stale: 0, samples: [] });
+test('a deleted pod loses no request', async () => {
+  await using stage = await Stage.deploy('deletion', { variant: 'base' });
+  const victim = stage.pod.metadata.name;
+  const traffic = stage.traffic();
+  await traffic.completed(50);
+  await stage.kubectl('delete', 'pod', victim);
+  await stage.rolledOut();
+  await traffic.completed(50);
+  expect(await traffic.stop()).toEqual({ failures: [], versions: ['v1'] });
+  expect(names(stage)).not.toContain(victim);
+});
+
+test('a program that never gets ready: the kubelet ends its pod by the startup probe, the old ones serve on', async () => {
+  await using stage = await Stage.deploy('never-ready', { variant: 'base' });
+  const old = names(stage);
+  const traffic = stage.traffic();
+  await traffic.completed(50);
+  const patch = { containers: [{ name: 'app', startupProbe: { failureThreshold: 3 } }] };
+  await stage.apply({ version: 'never-ready', patch });
+  await stage.pods.until((pods) => pods.some((pod) => restarts(pod) > 0));
+  const events = await stage.kubectl('get', 'events', '--output', 'jsonpath={.items[*].message}');
+  expect(events).toContain('Container app failed startup probe, will be restarted');
+  await traffic.completed(50);
+  expect(await traffic.stop()).toEqual({ failures: [], versions: ['v1'] });
+  expect(names(stage).toSorted()).toEqual(old.toSorted());
 });

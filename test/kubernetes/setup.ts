@@ -1,9 +1,7 @@
 /** Before the first test: a cluster, and the images that its pods are made of. After the last: nothing of it is left. */
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { buildApp, type Variant } from '../apps/build.ts';
 
@@ -14,7 +12,7 @@ const run = promisify(execFile);
 
 /** As `process.arch`, in the words of images. */
 const arch = process.arch === 'x64' ? 'amd64' : process.arch;
-const baton = join(here, '../../dist', arch, 'opt/baton');
+const baton = join(here, '../../dist', arch, 'latest/opt/baton');
 
 export async function setup(): Promise<(() => Promise<void>) | undefined> {
   await run(cluster, ['start']);
@@ -51,13 +49,5 @@ async function importBusybox(): Promise<void> {
 }
 
 async function importImage(name: string, config: object, content: readonly string[]): Promise<void> {
-  const image = spawn(join(here, 'image'), [name, JSON.stringify(config), ...content], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const load = spawn(cluster, ['import'], { stdio: ['pipe', 'ignore', 'inherit'] });
-  const ends = Promise.all([image, load].map((child) => once(child, 'close')));
-  await pipeline(image.stdout, load.stdin);
-  for (const [code] of await ends) {
-    if (code !== 0) throw new Error(`the image ${name} could not be made or imported`);
-  }
+  await run(cluster, ['import', name, JSON.stringify(config), ...content]);
 }

@@ -1,12 +1,14 @@
 /** A namespace of the cluster with what deploy/kubernetes describes in it: deployed, loaded, watched and removed by the tests. */
 import { execFile } from 'node:child_process';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Status } from '../../agent/health/status.ts';
 import type { Target } from '../load/connection.ts';
 import { type Load, type LoadOptions, startLoad } from '../load/load.ts';
+import type { Failure } from '../load/report.ts';
 import { type LogLine, parseLog } from '../support/deployed.ts';
 import { type Running, start } from '../support/namespace.ts';
 import { type Endpoints, type Pod, Watch } from './api.ts';
@@ -15,6 +17,8 @@ const root = join(import.meta.dirname, '../..');
 const cluster = join(import.meta.dirname, 'cluster');
 const run = promisify(execFile);
 
+/** This machine, in the pods' network. */
+export const HOST = '198.18.0.2';
 export const PORT = 8080;
 export const HEALTH_PORT = 9901;
 
@@ -23,8 +27,10 @@ export interface StageOptions {
   readonly variant: string;
   /** Of the sample's image. Default `v1`. */
   readonly version?: string;
-  /** For the Deployment, strategically merged: what the manifests leave to their reader, or what the test is about. */
+  /** For the pod template's spec, strategically merged: what the manifests leave to their reader, or what the test is about. */
   readonly patch?: object;
+  /** A pod security policy of policies.yaml that is allowed besides `restricted`. */
+  readonly policy?: 'development';
   /** Default `false`: until every pod is ready. */
   readonly nobodyReady?: boolean;
 }
@@ -48,8 +54,16 @@ export class Stage implements AsyncDisposable {
     this.#variant = variant;
   }
 
-  static async deploy(namespace: string, options: StageOptions): Promise<Stage> {
+  static async deploy(name: string, options: StageOptions): Promise<Stage> {
+    // The last run's may still be on its way out.
+    const namespace = `${name}-${randomBytes(3).toString('hex')}`;
     await kubectl('create', 'namespace', namespace);
+    if (options.policy) {
+      await kubectl(
+        ...['create', 'rolebinding', 'policy', '--namespace', namespace],
+        ...['--clusterrole', options.policy, '--group', 'system:serviceaccounts'],
+      );
+    }
     const kubeconfig = (await run(cluster, ['status'])).stdout.trim();
     const [pods, endpoints] = await Promise.all([
       Watch.open<Pod>(kubeconfig, namespace, 'pods'),
@@ -72,10 +86,8 @@ export class Stage implements AsyncDisposable {
     };
     await mkdir(this.#directory, { recursive: true });
     await this.#write('kustomization.yaml', kustomization);
-    if (patch) {
-      const named = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'app' }, ...patch };
-      await this.#write('patch.yaml', named);
-    }
+    const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'app' } };
+    if (patch) await this.#write('patch.yaml', { ...deployment, spec: { template: { spec: patch } } });
     await kubectl('apply', '--kustomize', this.#directory);
   }
 
@@ -84,16 +96,26 @@ export class Stage implements AsyncDisposable {
     await this.kubectl('rollout', 'status', 'deployment/app', '--timeout=120s');
   }
 
+  /** Whether the Endpoints name this pod. */
+  isListed({ status }: Pod): boolean {
+    return addressesIn(this.endpoints.current).includes(status.podIP ?? '');
+  }
+
   /** What serves: ready, and not on its way out. */
   get serving(): readonly Pod[] {
     return this.pods.current.filter((pod) => isReady(pod) && !pod.metadata.deletionTimestamp);
   }
 
-  /** The only pod that serves. */
+  /** One of them. */
   get pod(): Pod {
-    const [pod, ...more] = this.serving;
-    if (!pod || more.length > 0) throw new Error(`${more.length + (pod ? 1 : 0)} pods serve, not one`);
+    const [pod] = this.serving;
+    if (!pod) throw new Error('no pod serves');
     return pod;
+  }
+
+  /** Until none of these pods is left. */
+  async gone(names: readonly string[]): Promise<void> {
+    await this.pods.until((pods) => !pods.some(({ metadata }) => names.includes(metadata.name)));
   }
 
   kubectl(...args: readonly string[]): Promise<string> {
@@ -105,26 +127,9 @@ export class Stage implements AsyncDisposable {
     return this.kubectl('exec', pod.metadata.name, '--container', 'app', '--', '/opt/baton/baton', ...args);
   }
 
-  /**
-   * Load on the pods that the Endpoints name, one after the other, as a kube-proxy would spread it. `delayMs`: each change of the
-   * Endpoints reaches this client so much later.
-   */
-  load(options: Pick<LoadOptions, 'mode'> & Partial<LoadOptions> & { readonly delayMs?: number }): Load {
-    const { delayMs = 0, ...rest } = options;
-    let addresses = this.#addresses();
-    let next = 0;
-    this.endpoints.onChange = async () => {
-      const changed = this.#addresses();
-      await pause(delayMs);
-      addresses = changed;
-    };
-    const pick = (): Target => ({ host: addresses[next++ % addresses.length] ?? '', port: PORT });
-    return startLoad({ timeoutMs: 30_000, rate: 100, pick, ...rest });
-  }
-
-  #addresses(): string[] {
-    const app = this.endpoints.current.find(({ metadata }) => metadata.name === 'app');
-    return (app?.subsets ?? []).flatMap(({ addresses = [] }) => addresses.map(({ ip }) => ip));
+  /** `delayMs`: each change of the Endpoints reaches the clients so much later; default 0. */
+  traffic(delayMs = 0): Traffic {
+    return new Traffic(this.endpoints, delayMs);
   }
 
   /** What Baton in this pod logs, from its beginning; to its end, also when the pod is gone by then. */
@@ -148,6 +153,49 @@ export class Stage implements AsyncDisposable {
   }
 }
 
+/**
+ * Clients that connect anew for each request, and clients that keep their connections. Each new connection goes to the next of
+ * the pods that the Endpoints name, as a kube-proxy would have it.
+ */
+export class Traffic {
+  readonly loads: readonly [Load, Load];
+  #next = 0;
+
+  constructor(endpoints: Watch<Endpoints>, delayMs: number) {
+    let addresses = addressesIn(endpoints.current);
+    endpoints.onChange = async () => {
+      const changed = addressesIn(endpoints.current);
+      await pause(delayMs);
+      addresses = changed;
+    };
+    const pick = (): Target => ({ host: addresses[this.#next++ % addresses.length] ?? '', port: PORT });
+    const options: Omit<LoadOptions, 'mode'> = { timeoutMs: 30_000, rate: 100, pick };
+    this.loads = [
+      startLoad({ ...options, mode: 'per-request' }),
+      startLoad({ ...options, mode: 'keep-alive' }),
+    ];
+  }
+
+  /** Once `count` more requests of each kind have succeeded. */
+  async completed(count: number): Promise<void> {
+    await Promise.all(this.loads.map((load) => load.completed(count)));
+  }
+
+  /** What did not succeed (nothing, if all is well), and the versions that answered. */
+  async stop(): Promise<{ readonly failures: readonly Failure[]; readonly versions: readonly string[] }> {
+    const reports = await Promise.all(this.loads.map((load) => load.stop()));
+    return {
+      failures: reports.flatMap(({ samples }) => samples),
+      versions: [...new Set(reports.flatMap(({ versions }) => [...versions.keys()]))].toSorted(),
+    };
+  }
+}
+
+function addressesIn(endpoints: readonly Endpoints[]): string[] {
+  const app = endpoints.find(({ metadata }) => metadata.name === 'app');
+  return (app?.subsets ?? []).flatMap(({ addresses = [] }) => addresses.map(({ ip }) => ip));
+}
+
 export class PodLog implements AsyncDisposable {
   readonly #running: Running;
 
@@ -159,10 +207,10 @@ export class PodLog implements AsyncDisposable {
     return parseLog(this.#running.stdout);
   }
 
-  /** The first line that matches, awaited if it is not there yet. */
-  async until(matches: (line: LogLine) => boolean): Promise<LogLine> {
+  /** The first line from number `from` on that matches, awaited if it is not there yet. */
+  async until(matches: (line: LogLine) => boolean, from = 0): Promise<LogLine> {
     for (;;) {
-      const found = this.lines.find(matches);
+      const found = this.lines.slice(from).find(matches);
       if (found) return found;
       await this.#running.heard();
     }
@@ -179,6 +227,23 @@ export async function kubectl(...args: readonly string[]): Promise<string> {
 
 export function isReady({ status }: Pod): boolean {
   return status.conditions?.find(({ type }) => type === 'Ready')?.status === 'True';
+}
+
+export function restarts({ status }: Pod): number {
+  return (status.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0);
+}
+
+/** The processes of the pod's app whose command line is as wanted, by their pids on this machine. */
+export async function hostPids(pod: Pod, wanted: (command: string) => boolean): Promise<number[]> {
+  const app = pod.status.containerStatuses?.find(({ name }) => name === 'app');
+  const id = app?.containerID?.split('//')[1] ?? 'unknown';
+  const found: number[] = [];
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    const read = (file: string) => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '');
+    const [cgroup, command] = await Promise.all([read('cgroup'), read('cmdline')]);
+    if (cgroup.includes(id) && wanted(command.replaceAll('\0', ' '))) found.push(Number(pid));
+  }
+  return found;
 }
 
 export async function health(pod: Pod, path: string): Promise<{ status: number; body: string }> {

@@ -4,7 +4,7 @@ set -eu
 new=/srv/app/.app.new
 
 fetch() {
-    wget -q -T 10 -O "$new" "$PROGRAM_URL" || return 1
+    timeout 30 wget -q -O "$new" "$PROGRAM_URL" || return 1
     cmp -s "$new" /srv/app/app && return
     chmod 755 "$new"
     # Whole and at once: nobody ever sees half of it.
