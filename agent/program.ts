@@ -1,6 +1,6 @@
 /** What a program is given beside the container's own environment: LISTEN_FDS and its like are PID 1's to add. */
 
-/** PID 1 renames Node's own settings on the way to the agent (agent/init/node.h): they are meant for the program. */
+/** PID 1 renames settings that are meant for the program on the way to the agent (agent/init/node.h). */
 const RENAMED = 'BATON_PROGRAM_';
 
 export function programVariables(generation: number, instance: number) {
