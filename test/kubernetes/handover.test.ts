@@ -5,9 +5,9 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { type BuildOptions, buildApp } from '../apps/build.ts';
-import { HOST, isReady, restarts, Stage, untilStatus } from './support.ts';
+import { clusterTest, HOST, isReady, restarts, Stage, untilStatus } from './support.ts';
 
 /** `act`, under load, leads every pod to a further generation. */
 async function handOver(stage: Stage, act: () => Promise<unknown>): Promise<readonly string[]> {
@@ -65,7 +65,7 @@ class Artifacts implements AsyncDisposable {
   }
 }
 
-test('the program in the image: baton reload', async () => {
+clusterTest('the program in the image: baton reload', async () => {
   await using stage = await Stage.deploy('reload', { variant: 'base' });
   const versions = await handOver(stage, async () => {
     for (const pod of stage.serving) await stage.baton(pod, 'reload');
@@ -73,7 +73,7 @@ test('the program in the image: baton reload', async () => {
   expect(versions).toEqual(['v1']);
 });
 
-test('the program on an emptyDir that a sidecar keeps up to date', async () => {
+clusterTest('the program on an emptyDir that a sidecar keeps up to date', async () => {
   await using artifacts = new Artifacts();
   await artifacts.publish('v1');
   const env = [{ name: 'PROGRAM_URL', value: await artifacts.url() }];
@@ -93,7 +93,7 @@ test('the program on an emptyDir that a sidecar keeps up to date', async () => {
   expect(stage.serving.map(restarts)).toEqual([0, 0]);
 });
 
-test('a changed ConfigMap', async () => {
+clusterTest('a changed ConfigMap', async () => {
   await using stage = await Stage.deploy('configmap', { variant: 'overlays/configmap' });
   const config = (line: string) => JSON.stringify({ data: { 'app.conf': `${line}\n` } });
   const versions = await handOver(stage, () =>
@@ -102,7 +102,7 @@ test('a changed ConfigMap', async () => {
   expect(versions).toEqual(['another-configuration', 'first-configuration']);
 });
 
-test('a program on the node, for development', async () => {
+clusterTest('a program on the node, for development', async () => {
   await using directory = await mkdtempDisposable(join(tmpdir(), 'baton-development-'));
   const volume = join(directory.path, 'volume');
   await buildApp('c', 'v1', volume);

@@ -1,27 +1,30 @@
 /** The health port, as the kubelet sees it and as a stranger does. */
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
-import { expect, test } from 'vitest';
-import { HEALTH_PORT, hostPids, isReady, restarts, Stage, untilStatus } from './support.ts';
+import { expect } from 'vitest';
+import { clusterTest, HEALTH_PORT, hostPids, isReady, restarts, Stage, untilStatus } from './support.ts';
 
-test('the agent killed and stopped while probed: the pod stays ready, no request is lost', async () => {
-  await using stage = await Stage.deploy('agent', { variant: 'base' });
-  const traffic = stage.traffic();
-  const seen = stage.pods.changes.length;
-  await traffic.completed(50);
-  await using log = await stage.log(stage.pod);
-  for (const signal of ['SIGKILL', 'SIGSTOP', 'SIGKILL'] as const) {
-    const [agent] = await hostPids(stage.pod, (command) => command.includes('agent.mjs'));
-    const before = log.lines.length;
-    process.kill(agent as number, signal);
-    // One that is stopped answers no ping: PID 1 ends it.
-    await log.until(({ msg }) => msg === 'a new agent carries on', before);
+clusterTest(
+  'the agent killed and stopped while probed: the pod stays ready, no request is lost',
+  async () => {
+    await using stage = await Stage.deploy('agent', { variant: 'base' });
+    const traffic = stage.traffic();
+    const seen = stage.pods.changes.length;
     await traffic.completed(50);
-  }
-  expect(await traffic.stop()).toEqual({ failures: [], versions: ['v1'] });
-  expect(stage.pods.changes.slice(seen).filter(({ object }) => !isReady(object))).toEqual([]);
-  expect(stage.serving.map(restarts)).toEqual([0, 0]);
-});
+    await using log = await stage.log(stage.pod);
+    for (const signal of ['SIGKILL', 'SIGSTOP', 'SIGKILL'] as const) {
+      const [agent] = await hostPids(stage.pod, (command) => command.includes('agent.mjs'));
+      const before = log.lines.length;
+      process.kill(agent as number, signal);
+      // One that is stopped answers no ping: PID 1 ends it.
+      await log.until(({ msg }) => msg === 'a new agent carries on', before);
+      await traffic.completed(50);
+    }
+    expect(await traffic.stop()).toEqual({ failures: [], versions: ['v1'] });
+    expect(stage.pods.changes.slice(seen).filter(({ object }) => !isReady(object))).toEqual([]);
+    expect(stage.serving.map(restarts)).toEqual([0, 0]);
+  },
+);
 
 const pages = ['/livez', '/readyz', '/startupz', '/metrics', '/status', '/status.txt'];
 const verbs = ['reload', 'drain', 'rollback', 'stop', 'exit', 'kill', 'spawn', 'page'];
@@ -42,7 +45,7 @@ function ask(host: string, method: string, path: string): Promise<number> {
   });
 }
 
-test('the health port only tells: no path and no method changes anything', async () => {
+clusterTest('the health port only tells: no path and no method changes anything', async () => {
   await using stage = await Stage.deploy('read-only', { variant: 'base' });
   const { pod } = stage;
   const host = pod.status.podIP as string;
@@ -59,7 +62,7 @@ test('the health port only tells: no path and no method changes anything', async
   expect(isReady(pod)).toBe(true);
 });
 
-test('nothing but the service and the health port listens', async () => {
+clusterTest('nothing but the service and the health port listens', async () => {
   await using stage = await Stage.deploy('ports', { variant: 'base' });
   const [pid] = await hostPids(stage.pod, (command) => command.startsWith('/opt/baton/baton run'));
   const LISTEN = '0A'; // proc_pid_net(5): the state in hexadecimal

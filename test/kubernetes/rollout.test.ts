@@ -1,10 +1,10 @@
 /** Pods that come and go under load: no request is lost. */
-import { expect, test } from 'vitest';
-import { restarts, Stage } from './support.ts';
+import { expect } from 'vitest';
+import { clusterTest, restarts, Stage } from './support.ts';
 
 const names = (stage: Stage) => stage.serving.map(({ metadata }) => metadata.name);
 
-test.each([
+clusterTest.each([
   { client: 'hears of each endpoint at once', delayMs: 0 },
   { client: 'hears of each endpoint 10 s later', delayMs: 10_000 },
 ])('a rolling update loses no request of a client that $client', async ({ delayMs }) => {
@@ -19,7 +19,7 @@ test.each([
   expect(await traffic.stop()).toEqual({ failures: [], versions: ['v1', 'v2'] });
 });
 
-test('a deleted pod loses no request', async () => {
+clusterTest('a deleted pod loses no request', async () => {
   await using stage = await Stage.deploy('deletion', { variant: 'base' });
   const victim = stage.pod.metadata.name;
   const traffic = stage.traffic();
@@ -31,17 +31,20 @@ test('a deleted pod loses no request', async () => {
   expect(names(stage)).not.toContain(victim);
 });
 
-test('a program that never gets ready: the kubelet ends its pod by the startup probe, the old ones serve on', async () => {
-  await using stage = await Stage.deploy('never-ready', { variant: 'base' });
-  const old = names(stage);
-  const traffic = stage.traffic();
-  await traffic.completed(50);
-  const patch = { containers: [{ name: 'app', startupProbe: { failureThreshold: 3 } }] };
-  await stage.apply({ version: 'never-ready', patch });
-  await stage.pods.until((pods) => pods.some((pod) => restarts(pod) > 0));
-  const events = await stage.kubectl('get', 'events', '--output', 'jsonpath={.items[*].message}');
-  expect(events).toContain('Container app failed startup probe, will be restarted');
-  await traffic.completed(50);
-  expect(await traffic.stop()).toEqual({ failures: [], versions: ['v1'] });
-  expect(names(stage).toSorted()).toEqual(old.toSorted());
-});
+clusterTest(
+  'a program that never gets ready: the kubelet ends its pod by the startup probe, the old ones serve on',
+  async () => {
+    await using stage = await Stage.deploy('never-ready', { variant: 'base' });
+    const old = names(stage);
+    const traffic = stage.traffic();
+    await traffic.completed(50);
+    const patch = { containers: [{ name: 'app', startupProbe: { failureThreshold: 3 } }] };
+    await stage.apply({ version: 'never-ready', patch });
+    await stage.pods.until((pods) => pods.some((pod) => restarts(pod) > 0));
+    const events = await stage.kubectl('get', 'events', '--output', 'jsonpath={.items[*].message}');
+    expect(events).toContain('Container app failed startup probe, will be restarted');
+    await traffic.completed(50);
+    expect(await traffic.stop()).toEqual({ failures: [], versions: ['v1'] });
+    expect(names(stage).toSorted()).toEqual(old.toSorted());
+  },
+);

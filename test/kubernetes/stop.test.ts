@@ -1,9 +1,9 @@
 /** The end of a pod, in the order that Kubernetes documents, and in others that happen. */
-import { expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { startRequest } from '../load/request.ts';
 import type { LogLine } from '../support/deployed.ts';
 import type { Pod } from './api.ts';
-import { health, PORT, Stage } from './support.ts';
+import { clusterTest, health, PORT, Stage } from './support.ts';
 
 const drained = ({ msg }: LogLine) => msg === 'drain asked for on the control socket';
 const stopped = ({ msg }: LogLine) => msg === 'stop asked for by a signal';
@@ -27,28 +27,31 @@ async function remove(stage: Stage, pod: Pod): Promise<void> {
 }
 
 // https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination
-test('preStop and the removal from the Endpoints, then SIGTERM when preStop is over, then the end', async () => {
-  await using stage = await Stage.deploy('order', { variant: 'base' });
-  const { pod } = stage;
-  await using log = await stage.log(pod);
-  const traffic = stage.traffic();
-  await traffic.completed(50);
-  await remove(stage, pod);
-  const drain = await log.until(drained);
-  // The lame duck: who still comes is served, and nothing that Kubernetes could take for an illness is to be seen.
-  expect(await probes(pod)).toEqual({ '/livez': 200, '/readyz': 503 });
-  expect(await ask(pod).result).toMatchObject({ kind: 'ok' });
-  expect(log.lines.find(stopped)).toBeUndefined();
+clusterTest(
+  'preStop and the removal from the Endpoints, then SIGTERM when preStop is over, then the end',
+  async () => {
+    await using stage = await Stage.deploy('order', { variant: 'base' });
+    const { pod } = stage;
+    await using log = await stage.log(pod);
+    const traffic = stage.traffic();
+    await traffic.completed(50);
+    await remove(stage, pod);
+    const drain = await log.until(drained);
+    // The lame duck: who still comes is served, and nothing that Kubernetes could take for an illness is to be seen.
+    expect(await probes(pod)).toEqual({ '/livez': 200, '/readyz': 503 });
+    expect(await ask(pod).result).toMatchObject({ kind: 'ok' });
+    expect(log.lines.find(stopped)).toBeUndefined();
 
-  const stop = await log.until(stopped);
-  expect(milliseconds(drain, stop)).toBeGreaterThanOrEqual(12_000);
-  const end = await log.until(ended);
-  expect(end).toMatchObject({ code: 0 });
-  await stage.gone([pod.metadata.name]);
-  expect(await traffic.stop()).toEqual({ failures: [], versions: ['v1'] });
-});
+    const stop = await log.until(stopped);
+    expect(milliseconds(drain, stop)).toBeGreaterThanOrEqual(12_000);
+    const end = await log.until(ended);
+    expect(end).toMatchObject({ code: 0 });
+    await stage.gone([pod.metadata.name]);
+    expect(await traffic.stop()).toEqual({ failures: [], versions: ['v1'] });
+  },
+);
 
-test('without preStop the lame duck follows SIGTERM', async () => {
+clusterTest('without preStop the lame duck follows SIGTERM', async () => {
   const patch = { containers: [{ name: 'app', lifecycle: null }] };
   await using stage = await Stage.deploy('no-pre-stop', { variant: 'base', patch });
   const { pod } = stage;
@@ -67,28 +70,31 @@ test('without preStop the lame duck follows SIGTERM', async () => {
   expect(await traffic.stop()).toEqual({ failures: [], versions: ['v1'] });
 });
 
-test('a grace period too short for what is in flight: that alone is lost, and the log says so', async () => {
-  const env = [
-    { name: 'BATON_DRAIN_DELAY', value: '2s' },
-    { name: 'BATON_STOP_GRACE', value: '6s' },
-  ];
-  const patch = { terminationGracePeriodSeconds: 6, containers: [{ name: 'app', env }] };
-  await using stage = await Stage.deploy('short-grace', { variant: 'base', patch });
-  const { pod } = stage;
-  await using log = await stage.log(pod);
-  const traffic = stage.traffic();
-  await traffic.completed(50);
-  const long = ask(pod, '/slow?ms=60000');
-  await long.head;
-  await remove(stage, pod);
-  const loss = await log.until(({ level, pids }) => level >= 40 && pids !== undefined);
-  expect(loss.msg).toMatch(
-    /^generation 1 \(pid \d+\) did not end .* was killed, what it had begun is lost: stop-grace, 6s/,
-  );
-  // Its last word is its own: the kubelet's SIGKILL did not come first.
-  await log.until(ended);
-  expect(await long.result).toMatchObject({ kind: expect.stringMatching(/^(reset|eof)$/) });
-  await stage.gone([pod.metadata.name]);
-  await traffic.completed(50);
-  expect(await traffic.stop()).toEqual({ failures: [], versions: ['v1'] });
-});
+clusterTest(
+  'a grace period too short for what is in flight: that alone is lost, and the log says so',
+  async () => {
+    const env = [
+      { name: 'BATON_DRAIN_DELAY', value: '2s' },
+      { name: 'BATON_STOP_GRACE', value: '6s' },
+    ];
+    const patch = { terminationGracePeriodSeconds: 6, containers: [{ name: 'app', env }] };
+    await using stage = await Stage.deploy('short-grace', { variant: 'base', patch });
+    const { pod } = stage;
+    await using log = await stage.log(pod);
+    const traffic = stage.traffic();
+    await traffic.completed(50);
+    const long = ask(pod, '/slow?ms=60000');
+    await long.head;
+    await remove(stage, pod);
+    const loss = await log.until(({ level, pids }) => level >= 40 && pids !== undefined);
+    expect(loss.msg).toMatch(
+      /^generation 1 \(pid \d+\) did not end .* was killed, what it had begun is lost: stop-grace, 6s/,
+    );
+    // Its last word is its own: the kubelet's SIGKILL did not come first.
+    await log.until(ended);
+    expect(await long.result).toMatchObject({ kind: expect.stringMatching(/^(reset|eof)$/) });
+    await stage.gone([pod.metadata.name]);
+    await traffic.completed(50);
+    expect(await traffic.stop()).toEqual({ failures: [], versions: ['v1'] });
+  },
+);

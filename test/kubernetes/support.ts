@@ -5,6 +5,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { inject, test } from 'vitest';
 import type { Status } from '../../agent/health/status.ts';
 import type { Target } from '../load/connection.ts';
 import { type Load, type LoadOptions, startLoad } from '../load/load.ts';
@@ -19,6 +20,9 @@ const run = promisify(execFile);
 
 /** This machine, in the pods' network. */
 export const HOST = '198.18.0.2';
+/** Visibly skipped where there is no cluster; in CI there is one, or the run has failed before the first test. */
+export const clusterTest = inject('cluster') ? test : test.skip;
+
 export const PORT = 8080;
 export const HEALTH_PORT = 9901;
 
