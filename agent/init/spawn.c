@@ -211,19 +211,6 @@ static void build_environment(const struct spawn_request *request)
     environment[environment_count] = NULL;
 }
 
-/* While we still have every privilege: a value below the current one needs CAP_SYS_RESOURCE. */
-static void adjust_oom_score(int score)
-{
-    char text[16];
-    int length = snprintf(text, sizeof text, "%d", score);
-
-    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || write(fd, text, (size_t)length) != length)
-        say("cannot set oom_score_adj to %d: %s; the program keeps the inherited one", score, errno_name(errno));
-    if (fd >= 0)
-        close(fd);
-}
-
 /* Groups before gid before uid: each step needs the privilege that the last one gives up. */
 static void become(const struct identity *identity)
 {
@@ -326,8 +313,6 @@ static _Noreturn void run_child(const struct spawn_request *request)
     setsid(); /* cannot fail: a fresh child leads no group */
     place_descriptors(request);
     build_environment(request);
-    if (request->adjust_oom)
-        adjust_oom_score(request->oom_score_adj);
     if (request->identity)
         become(request->identity);
     if (request->directory && chdir(request->directory))

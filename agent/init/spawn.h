@@ -27,8 +27,6 @@ struct spawn_request {
     const char *notify_socket;       /* for NOTIFY_SOCKET; NULL = not set */
     const char *directory;           /* entered as the program's user; NULL = PID 1's own */
     const struct identity *identity; /* NULL = PID 1's own */
-    bool adjust_oom;                 /* a refusal by the kernel is said, and no failure */
-    int oom_score_adj;               /* -1000..1000: proc_pid_oom_score_adj(5) */
 };
 
 struct spawn_failure {

@@ -227,10 +227,7 @@ static const char *take_option(char *option, struct process *process)
         process->stop_timeout = number;
     else if (!strcmp(option, "stop-grace") && parse_number(value, 0, INT32_MAX, &number))
         process->stop_grace = number;
-    else if (!strcmp(option, "oom") && parse_number(value, -1000, 1000, &number)) {
-        asked.spawn.adjust_oom = true;
-        asked.spawn.oom_score_adj = (int)number;
-    } else
+    else
         return "unknown spawn option, or a value out of its range";
     return NULL;
 }

@@ -48,7 +48,6 @@ const malformed: readonly (readonly [string, ...string[]])[] = [
   ['spawn', 'x', 'stop-timeout=-1', '', '1', 'true'],
   ['spawn', 'x', 'stop-grace=-1', '', '1', 'true'],
   ['spawn', 'x', 'stop-grace=2147483648', '', '1', 'true'],
-  ['spawn', 'x', 'oom=1001', '', '1', 'true'],
   ['kill'],
   ['kill', '1'],
   ['kill', '1', '9'],

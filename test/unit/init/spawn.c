@@ -60,10 +60,6 @@ static int helper_main(int argc, char **argv)
             ignored |= SIGNAL_BIT(number);
     }
     printf("blocked %llx\nignored %llx\n", (unsigned long long)blocked, (unsigned long long)ignored);
-    FILE *file = fopen("/proc/self/oom_score_adj", "r");
-    int score;
-    if (file && fscanf(file, "%d", &score) == 1)
-        printf("oom %d\n", score);
     fflush(stdout);
     _exit(0); /* no leak check, which would need ptrace(2) */
 }
@@ -74,7 +70,6 @@ static char helper[PATH_MAX]; /* the copy, readable for everyone */
 static char output[1 << 18];  /* of the last child, behind a newline */
 static struct spawn_failure failure;
 static char *const nothing[] = {NULL};
-static char *const quiet[] = {"sh", "-c", ":", NULL};
 static char *const helper_argv[] = {"helper", "an argument", "", NULL};
 
 static struct spawn_request request_of(char *const *argv)
@@ -649,7 +644,6 @@ static void close_one_by_one_without_proc(void)
     int null = open("/dev/null", O_WRONLY);
     CHECK(dup2(null, STDERR_FILENO) >= 0 && !close(null));
     close_one_by_one();
-    CHECK(lines_with("oom ") == 0);
 }
 
 /* What differs for a PID 1 that is root. */
@@ -657,7 +651,6 @@ static void check_identity_as_root(void)
 {
     struct spawn_request request = request_of(helper_argv);
     struct identity who = {.uid = 1234, .gid = 5678, .group_count = 2, .groups = {7, 9}, .home = "/x"};
-    int status;
 
     request.identity = &who;
     request.directory = "/";
@@ -674,18 +667,6 @@ static void check_identity_as_root(void)
     CHECK(!chown("private", 1234, 0));
     run(&request);
     rmdir("private");
-
-    request = request_of(helper_argv);
-    request.identity = &who;
-    request.adjust_oom = true;
-    request.oom_score_adj = 1000; /* the highest: allowed whatever ours is */
-    run(&request);
-    CHECK(says("oom 1000") && says("uid 1234 1234 1234"));
-    request = request_of(quiet);
-    request.adjust_oom = true;
-    request.oom_score_adj = 5000;
-    CHECK(run_to(STDERR_FILENO, &request, &status, NULL) == SPAWN_EXECUTING && !status);
-    CHECK(says("baton: cannot set oom_score_adj to 5000: EINVAL; the program keeps the inherited one"));
 }
 
 /* What differs for one that is not: it may start programs as itself, and says so when asked for more. */
@@ -693,7 +674,6 @@ static void check_identity_as_user(void)
 {
     struct spawn_request request = request_of(helper_argv);
     struct identity who = {.uid = getuid(), .gid = getgid(), .group_count = 1, .groups = {7}};
-    int status;
 
     request.identity = &who;
     run(&request);
@@ -703,12 +683,6 @@ static void check_identity_as_user(void)
     who.uid--;
     who.gid++;
     CHECK(fails(&request, EPERM, EXIT_CANNOT_EXEC, "EPERM"));
-
-    request = request_of(quiet);
-    request.adjust_oom = true;
-    request.oom_score_adj = -1000;
-    CHECK(run_to(STDERR_FILENO, &request, &status, NULL) == SPAWN_EXECUTING && !status);
-    CHECK(says("baton: cannot set oom_score_adj to -1000: EACCES; the program keeps the inherited one"));
 }
 
 static void check_everyones(void)
