@@ -1,5 +1,5 @@
 /** One connection to a server: requests one after another, each with exactly one result. */
-import { createConnection, type Socket } from 'node:net';
+import { createConnection, type LookupFunction, type Socket } from 'node:net';
 import { type Head, MalformedResponse, type Response, ResponseParser } from './parser.ts';
 
 /**
@@ -38,6 +38,8 @@ export interface Target {
   /** Default 127.0.0.1. */
   readonly host?: string;
   readonly port?: number;
+  /** How a name is resolved, for each connection; default: as `dns.lookup` does. */
+  readonly lookup?: LookupFunction;
   /** A Unix socket, in place of host and port. */
   readonly socketPath?: string;
 }
@@ -65,7 +67,13 @@ export class Connection {
     this.check = check;
     this.socket = createConnection(
       target.socketPath === undefined
-        ? { host: target.host ?? '127.0.0.1', port: target.port ?? 80, noDelay: true }
+        ? {
+            host: target.host ?? '127.0.0.1',
+            port: target.port ?? 80,
+            noDelay: true,
+            // One address a connection: another in place of one that refuses would hide a failure.
+            ...(target.lookup && { lookup: target.lookup, autoSelectFamily: false }),
+          }
         : { path: target.socketPath },
     );
     this.socket.on('data', (bytes: Buffer) => this.onData(bytes));

@@ -47,19 +47,20 @@ export interface EngineOptions {
   readonly state: string;
   readonly data: string;
   readonly options: readonly string[];
-  /** What dockerd is started through, such as `unshare --net`. */
+  /** A command that is put before each that has to do with dockerd, such as `nsenter …`. */
   readonly through?: readonly string[];
 }
 
 /** Starts an engine, and waits until it answers. */
 export async function startEngine({ state, data, options, through = [] }: EngineOptions): Promise<Engine> {
   const host = `unix://${state}/docker.sock`;
+  const pidfile = join(state, 'docker.pid');
   await mkdir(state, { recursive: true });
   const log = await open(join(state, 'dockerd.log'), 'w');
   const [command = '', ...args] = [
     ...through,
     ...['dockerd', '--host', host, '--data-root', data, '--exec-root', join(state, 'exec')],
-    ...['--pidfile', join(state, 'docker.pid'), ...options],
+    ...['--pidfile', pidfile, ...options],
   ];
   const dockerd = spawn(command, args, { stdio: ['ignore', log.fd, log.fd], detached: true });
   const ended = once(dockerd, 'exit').then(async () => {
@@ -73,8 +74,10 @@ export async function startEngine({ state, data, options, through = [] }: Engine
     host,
     async stop() {
       if (dockerd.exitCode === null && dockerd.signalCode === null) {
-        dockerd.kill('SIGTERM');
-        await once(dockerd, 'exit');
+        const exit = once(dockerd, 'exit');
+        const [killer = '', ...rest] = [...through, 'kill', (await readFile(pidfile, 'utf8')).trim()];
+        await run(killer, rest);
+        await exit;
       }
     },
   };
