@@ -25,12 +25,13 @@ export interface ContainerStatus {
   readonly restartCount: number;
   readonly containerID?: string;
   readonly state?: { readonly terminated?: Terminated };
-  readonly lastState?: { readonly terminated?: Terminated };
 }
 
-interface Terminated {
+export interface Terminated {
   readonly exitCode: number;
-  readonly reason?: string;
+  /** RFC 3339, in whole seconds. */
+  readonly finishedAt: string;
+  /** What stood in /dev/termination-log. */
   readonly message?: string;
 }
 

@@ -12,7 +12,7 @@ import { type Load, type LoadOptions, startLoad } from '../load/load.ts';
 import type { Failure } from '../load/report.ts';
 import { type LogLine, parseLog } from '../support/deployed.ts';
 import { type Running, start } from '../support/namespace.ts';
-import { type Endpoints, type Pod, Watch } from './api.ts';
+import { type Endpoints, type Pod, type Terminated, Watch } from './api.ts';
 
 const root = join(import.meta.dirname, '../..');
 const cluster = join(import.meta.dirname, 'cluster');
@@ -115,6 +115,19 @@ export class Stage implements AsyncDisposable {
     const [pod] = this.serving;
     if (!pod) throw new Error('no pod serves');
     return pod;
+  }
+
+  /** How the container of a pod that is on its way out ended. */
+  async end({ metadata: { name } }: Pod): Promise<Terminated> {
+    for (;;) {
+      // The last word on it may be followed at once by the pod's removal.
+      for (const { object } of this.pods.changes) {
+        const end = object.status.containerStatuses?.[0]?.state?.terminated;
+        if (object.metadata.name === name && end) return end;
+      }
+      const seen = this.pods.changes.length;
+      await this.pods.until(() => this.pods.changes.length > seen);
+    }
   }
 
   /** Until none of these pods is left. */
