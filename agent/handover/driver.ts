@@ -38,8 +38,8 @@ export interface Ports {
 export type Untimed<E = Event> = E extends Event ? Omit<E, 'at'> : never;
 
 const { SIGKILL } = constants.signals;
-/** setTimeout's longest. */
-const TIMER_MAX = 2 ** 31 - 1;
+/** While there is a deadline the driver wakes this often, ms, to notice when it was kept from it. */
+const PULSE_MS = 1000;
 
 interface Running {
   readonly probe: Probe;
@@ -52,6 +52,8 @@ export class Driver {
   readonly #probes = new Map<string, Running>();
   #preparing: AbortController | null = null;
   #timer: NodeJS.Timeout | undefined;
+  /** When there is a deadline: when the timer was last set. */
+  #seenAt: number | null = null;
   #state: State;
   #projection: Projection | null = null;
 
@@ -70,6 +72,11 @@ export class Driver {
    * upon.
    */
   dispatch(event: Untimed): void {
+    this.#makeUpForMissedTime();
+    this.#take(event);
+  }
+
+  #take(event: Untimed): void {
     const { state, effects } = step(this.#policy, this.#state, { ...event, at: this.#ports.now() } as Event);
     if (state !== this.#state) this.#ports.keep(state);
     this.#state = state;
@@ -83,9 +90,23 @@ export class Driver {
 
   #arm(deadline: number | null): void {
     clearTimeout(this.#timer);
-    if (deadline === null) return;
-    const wait = Math.min(Math.max(deadline - this.#ports.now(), 0), TIMER_MAX);
-    this.#timer = setTimeout(() => this.dispatch({ type: 'tick', seen: this.#seen() }), wait);
+    this.#seenAt = deadline === null ? null : this.#ports.now();
+    if (deadline === null || this.#seenAt === null) return;
+    const wait = Math.min(Math.max(deadline - this.#seenAt, 0), PULSE_MS);
+    this.#timer = setTimeout(() => this.#wake(), wait);
+  }
+
+  #wake(): void {
+    this.#makeUpForMissedTime();
+    const deadline = this.#projection?.deadline ?? null;
+    if (deadline !== null && deadline <= this.#ports.now()) this.#take({ type: 'tick', seen: this.#seen() });
+    else this.#arm(deadline);
+  }
+
+  /** CLOCK_MONOTONIC goes on while the container is frozen, and what is overdue then would be so for everybody. */
+  #makeUpForMissedTime(): void {
+    const missed = this.#seenAt === null ? 0 : this.#ports.now() - this.#seenAt;
+    if (missed > 2 * PULSE_MS) this.#take({ type: 'held-up', missed });
   }
 
   #seen(): Record<string, string> {

@@ -5,7 +5,7 @@
 import { formatDuration } from '../../config/duration.ts';
 import type { EventOf, Policy, Process, State } from './state.ts';
 import { nextBegins } from './trigger.ts';
-import { processes } from './turn.ts';
+import { processes, type Turn, update } from './turn.ts';
 
 /** Those whose drain time is up. */
 export function toKill(policy: Policy, state: State, at: number): readonly Process[] {
@@ -22,6 +22,18 @@ export function tooSlow(
   return processes(state)
     .filter((process) => isPast(readyTime(process), at))
     .map(({ key }) => ({ type: 'unready', at, key, reason: seen?.[key] ? `${late}: ${seen[key]}` : late }));
+}
+
+/**
+ * What nobody could use does not count as time to get ready, or to drain. It does count for the container's stop: the orchestrator
+ * goes by its own clock.
+ */
+export function putOff(turn: Turn, { missed }: EventOf<'held-up'>): void {
+  for (const { key, readyBy, stop } of processes(turn.state))
+    update(turn, key, {
+      readyBy: readyBy + missed,
+      stop: stop && { ...stop, since: stop.since + missed },
+    });
 }
 
 /** When the machine wants to be called again, or null. */

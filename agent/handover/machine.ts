@@ -4,7 +4,7 @@
  */
 import { askForOutstanding, missedNews, spawnUnanswered, stopStrangers } from './attach.ts';
 import { noteReady, promoteOnceAllReady, takeArtifact } from './candidate.ts';
-import { tooSlow } from './due.ts';
+import { putOff, tooSlow } from './due.ts';
 import { type Exit, UNKNOWN_EXIT } from './exit.ts';
 import {
   activeExited,
@@ -89,6 +89,7 @@ const handoverCells: { [T in HandoverEvent['type']]: Record<Phase, HandoverCell<
   drain:    { steady: drain,       preparing: drain,           starting: drain,           stopping: joinDrain },
   stop:     { steady: stop,        preparing: stop,            starting: stop,            stopping: stopSooner },
   tick:     { steady: timePasses,  preparing: timePasses,      starting: timePasses,      stopping: timePasses },
+  'held-up': { steady: putOff,     preparing: putOff,          starting: putOff,          stopping: putOff },
   attached: { steady: takeOver,    preparing: takeOver,        starting: takeOver,        stopping: takeOver },
 };
 

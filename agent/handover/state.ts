@@ -205,6 +205,8 @@ export type Event = { readonly at: number } & (
   /** `since`: when PID 1 was asked, which may be long before an agent hears of it; `at` where it is left out. */
   | { readonly type: 'drain'; readonly event: number; readonly since?: number }
   | { readonly type: 'stop'; readonly event: number; readonly since?: number }
+  /** Nobody in the container ran for `missed` ms: docker pause, a machine that stood still. */
+  | { readonly type: 'held-up'; readonly missed: number }
   /** `seen`: what kept a process from being ready when its probe last looked, by key. */
   | { readonly type: 'tick'; readonly seen?: Readonly<Record<string, string>> }
 );

@@ -81,10 +81,31 @@ describe('the driver', () => {
     const driver = new Driver({ ...POLICY, readyTimeout: 1, restartLimit: 1 }, ports, initialState());
     driver.dispatch({ type: 'start' });
     await vi.waitUntil(() => driver.state.candidate?.generation.processes[0]?.state === 'running');
-    now = 5000;
+    now += 500;
     await recorded(said, 'record failed');
     expect(said).toContain('record failed was not ready within 1ms: nobody accepts on web');
     expect(aborted).toBe(true);
+  });
+
+  test('tells how long it was kept from waking, whatever wakes it, before anything is overdue', async () => {
+    const probe: Ports['probe'] = () => ({ ready: new Promise(() => {}), lastSeen: () => '' });
+    let now = 1000;
+    const { ports, said } = fakePorts({ probe, now: () => now });
+    const driver = new Driver({ ...POLICY, readyTimeout: 3000 }, ports, initialState());
+    driver.dispatch({ type: 'start' });
+    await vi.waitUntil(() => driver.state.candidate?.generation.processes[0]?.state === 'running');
+    now += 60_000;
+    driver.dispatch({ type: 'tick' });
+    expect(driver.state.candidate?.generation.processes[0]?.readyBy).toBe(64_000);
+    expect(said.filter((line) => line.startsWith('record'))).toEqual([]);
+    now += 1500; // a busy machine: no more than a late timer
+    driver.dispatch({ type: 'tick' });
+    expect(driver.state.candidate?.generation.processes[0]?.readyBy).toBe(64_000);
+    now = 64_000;
+    driver.dispatch({ type: 'tick' });
+    expect(said.filter((line) => line.startsWith('record'))).toEqual([
+      'record failed was not ready within 3s',
+    ]);
   });
 
   test('gives up a preparation that a stop made needless', async () => {

@@ -95,6 +95,26 @@ describe('a handover', () => {
     expect(scenario.projection.ready).toBe(true);
   });
 
+  test('time in which nobody ran is no time of the candidate', () => {
+    const scenario = Scenario.serving().candidate('b');
+    scenario.at = 40_000;
+    scenario.tell({ type: 'held-up', missed: 39_000 }).tell({ type: 'tick' });
+    expect(scenario.state.candidate).not.toBe(null);
+    expect(scenario.projection.deadline).toBe(69_000);
+    scenario.wait(29_000);
+    expect(scenario.outcomes).toEqual(['failed', 'promoted']);
+  });
+
+  test('nor of an old generation that drains', () => {
+    const scenario = Scenario.serving().candidate('b').allReady();
+    scenario.effects();
+    scenario.at = 40_000;
+    scenario.tell({ type: 'held-up', missed: 39_000 }).tell({ type: 'tick' });
+    expect(scenario.effects('kill')).toEqual([]);
+    scenario.wait(19_000);
+    expect(scenario.effects('kill')).toMatchObject([{ key: '1.0.1', signal: 9 }]);
+  });
+
   test('a candidate that fails is asked to stop, then killed', () => {
     const scenario = Scenario.serving().candidate('b');
     scenario.effects();

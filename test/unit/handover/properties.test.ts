@@ -69,6 +69,11 @@ const actions = {
     world.at += 3000;
     world.tell({ type: 'tick' });
   },
+  // docker pause
+  freeze: (world: World) => {
+    world.at += 3000;
+    world.tell({ type: 'held-up', missed: 3000 });
+  },
   untilDeadline: (world: World) => pass(world),
   agentDies: (world: World, pick: number) => world.restartAgent(pick % 4 === 0),
   agentDiesAfter: (world: World, pick: number) => {
@@ -109,6 +114,7 @@ const sequences: fc.Arbitrary<Action[]> = fc.array(
     weighted('stop', 1),
     weighted('wait', 6),
     weighted('idle', 1),
+    weighted('freeze', 1),
     weighted('untilDeadline', 4),
     weighted('agentDies', 3),
     weighted('agentDiesAfter', 4),

@@ -20,6 +20,14 @@ describe('a stop signal', () => {
     expect(scenario.projection.ready).toBe(false);
   });
 
+  test("time in which nobody ran counts for the orchestrator, and so for the container's stop", () => {
+    const scenario = Scenario.serving({ stopGrace: 10_000 }).tell({ type: 'stop', event: 1 });
+    scenario.effects();
+    scenario.at = 9000;
+    scenario.tell({ type: 'held-up', missed: 8000 }).tell({ type: 'tick' });
+    expect(scenario.effects('kill')).toMatchObject([{ key: '1.0.1', signal: 9 }]);
+  });
+
   test.each([
     [0, 0, 0],
     [3, 0, 3],
