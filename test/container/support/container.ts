@@ -31,12 +31,14 @@ export interface ContainerOptions {
   /** Default: the image's, root but for distroless. */
   readonly user?: string;
   /**
-   * Over what every container here has: the volume, read-only, and two published ports. With `NetworkMode` none the program
-   * listens on a Unix socket on a volume in their place.
+   * Over what every container here has: the volume, read-only, and two published ports. With a `NetworkMode`, which is none or
+   * another container's, the program listens on a Unix socket on a volume in their place.
    */
   readonly hostConfig?: HostConfig;
   /** Of the program's first version. */
   readonly build?: BuildOptions;
+  /** `docker run --interactive --tty` */
+  readonly terminal?: boolean;
   /** HEALTHCHECK `baton health` at this interval, ms. */
   readonly healthInterval?: number;
 }
@@ -79,7 +81,9 @@ export class Container extends Deployed implements AsyncDisposable {
     await buildApp('c', 'v1', volume, options.build);
     const [port, healthPort] = await Promise.all([freePort(), freePort()]);
     const output = new Output();
-    const sockets = hostConfig?.NetworkMode === 'none' ? await makeSocketVolume(directory) : null;
+    // A terminal's stream is not split into stdout and stderr, which testcontainers takes for granted.
+    const { terminal = false } = options;
+    const sockets = hostConfig?.NetworkMode ? await makeSocketVolume(directory) : null;
     const listen = sockets ? 'unix:///run/web/socket?mode=0666' : `:${PORT}`;
     const fixed = ['--listen', listen, '--log-level', 'debug', '--log-format', 'json'];
     const container = new Adjusted(`baton-on-${base}`, {
@@ -92,13 +96,18 @@ export class Container extends Deployed implements AsyncDisposable {
     })
       .withCommand([...fixed, ...flags, '--', PROGRAM])
       .withEnvironment(environment)
-      .withLogConsumer((stream) => output.read(stream))
+      .withTerminal(terminal)
       .withAutoRemove(false)
       .withWaitStrategy(Wait.forAll([]));
+    if (!terminal) container.withLogConsumer((stream) => output.read(stream));
     if (user !== undefined) container.withUser(user);
     if (healthInterval !== undefined)
       container.withHealthCheck({ test: ['CMD', '/opt/baton/baton', 'health'], interval: healthInterval });
     const started = await container.start();
+    if (terminal) {
+      const follow = { follow: true, stdout: true } as const;
+      output.read((await docker.getContainer(started.getId()).logs(follow)) as Readable);
+    }
     const socketPath = sockets && join(sockets, 'socket');
     return new Container({ app: 'c', directory, port, healthPort }, started, output, socketPath);
   }
@@ -164,6 +173,11 @@ class Adjusted extends GenericContainer {
     Object.assign(this.hostConfig, hostConfig);
     const published = Object.keys(hostConfig.PortBindings ?? {});
     this.createOpts.ExposedPorts = Object.fromEntries(published.map((port) => [port, {}]));
+  }
+
+  withTerminal(on: boolean): this {
+    Object.assign(this.createOpts, { Tty: on, OpenStdin: on });
+    return this;
   }
 }
 
