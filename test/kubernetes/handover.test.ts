@@ -7,12 +7,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { type BuildOptions, buildApp } from '../apps/build.ts';
-import { clusterTest, HOST, isReady, restarts, Stage, untilStatus } from './support.ts';
+import { clusterTest, HOST, hostPids, isReady, restarts, Stage, untilStatus } from './support.ts';
 
 /** `act`, under load, leads every pod to a further generation. */
 async function handOver(stage: Stage, act: () => Promise<unknown>): Promise<readonly string[]> {
   const pods = stage.serving;
-  const traffic = stage.traffic();
+  await using traffic = stage.traffic();
   const before = await Promise.all(pods.map((pod) => untilStatus(pod, ({ phase }) => phase === 'steady')));
   const seen = stage.pods.changes.length;
   await traffic.completed(50);
@@ -71,6 +71,9 @@ clusterTest('the program in the image: baton reload', async () => {
     for (const pod of stage.serving) await stage.baton(pod, 'reload');
   });
   expect(versions).toEqual(['v1']);
+  const [program] = await hostPids(stage.pod, (command) => command.startsWith('/srv/app/app'));
+  const environment = (await readFile(`/proc/${program}/environ`, 'utf8')).split('\0');
+  expect(environment).toContain(`BATON_MEMORY_LIMIT=${256 * 1024 * 1024}`);
 });
 
 clusterTest('the program on an emptyDir that a sidecar keeps up to date', async () => {
@@ -83,7 +86,7 @@ clusterTest('the program on an emptyDir that a sidecar keeps up to date', async 
 
   // A candidate that takes more memory than the container has.
   await using log = await stage.log(stage.pod);
-  const traffic = stage.traffic();
+  await using traffic = stage.traffic();
   await traffic.completed(50);
   await artifacts.publish('v3', { variant: 'fills-memory' });
   const { msg } = await log.until(({ outcome }) => outcome === 'failed');

@@ -8,7 +8,7 @@ clusterTest(
   'the agent killed and stopped while probed: the pod stays ready, no request is lost',
   async () => {
     await using stage = await Stage.deploy('agent', { variant: 'base' });
-    const traffic = stage.traffic();
+    await using traffic = stage.traffic();
     const seen = stage.pods.changes.length;
     await traffic.completed(50);
     await using log = await stage.log(stage.pod);

@@ -10,7 +10,7 @@ clusterTest.each([
 ])('a rolling update loses no request of a client that $client', async ({ delayMs }) => {
   await using stage = await Stage.deploy(`rolling-${delayMs}`, { variant: 'base' });
   const old = names(stage);
-  const traffic = stage.traffic(delayMs);
+  await using traffic = stage.traffic(delayMs);
   await traffic.completed(50);
   await stage.apply({ version: 'v2' });
   await stage.rolledOut();
@@ -22,7 +22,7 @@ clusterTest.each([
 clusterTest('a deleted pod loses no request', async () => {
   await using stage = await Stage.deploy('deletion', { variant: 'base' });
   const victim = stage.pod.metadata.name;
-  const traffic = stage.traffic();
+  await using traffic = stage.traffic();
   await traffic.completed(50);
   await stage.kubectl('delete', 'pod', victim);
   await stage.rolledOut();
@@ -36,7 +36,7 @@ clusterTest(
   async () => {
     await using stage = await Stage.deploy('never-ready', { variant: 'base' });
     const old = names(stage);
-    const traffic = stage.traffic();
+    await using traffic = stage.traffic();
     await traffic.completed(50);
     const patch = { containers: [{ name: 'app', startupProbe: { failureThreshold: 3 } }] };
     await stage.apply({ version: 'never-ready', patch });

@@ -31,7 +31,7 @@ clusterTest(
     await using stage = await Stage.deploy('order', { variant: 'base' });
     const { pod } = stage;
     await using log = await stage.log(pod);
-    const traffic = stage.traffic();
+    await using traffic = stage.traffic();
     await traffic.completed(50);
     await remove(stage, pod);
     const drain = await log.until(drained);
@@ -53,7 +53,7 @@ clusterTest('without preStop the lame duck follows SIGTERM', async () => {
   await using stage = await Stage.deploy('no-pre-stop', { variant: 'base', patch });
   const { pod } = stage;
   await using log = await stage.log(pod);
-  const traffic = stage.traffic(10_000);
+  await using traffic = stage.traffic(10_000);
   await traffic.completed(50);
   await remove(stage, pod);
   const stop = await log.until(stopped);
@@ -78,7 +78,7 @@ clusterTest(
     await using stage = await Stage.deploy('short-grace', { variant: 'base', patch });
     const { pod } = stage;
     await using log = await stage.log(pod);
-    const traffic = stage.traffic();
+    await using traffic = stage.traffic();
     await traffic.completed(50);
     const long = ask(pod, '/slow?ms=60000');
     await long.head;

@@ -18,11 +18,11 @@ const root = join(import.meta.dirname, '../..');
 const cluster = join(import.meta.dirname, 'cluster');
 const run = promisify(execFile);
 
-/** This machine, in the pods' network. */
-export const HOST = '198.18.0.2';
 /** Visibly skipped where there is no cluster; in CI there is one, or the run has failed before the first test. */
 export const clusterTest = inject('cluster') ? test : test.skip;
 
+/** This machine, in the pods' network. */
+export const HOST = '198.18.0.2';
 export const PORT = 8080;
 export const HEALTH_PORT = 9901;
 
@@ -35,8 +35,6 @@ export interface StageOptions {
   readonly patch?: object;
   /** A pod security policy of policies.yaml that is allowed besides `restricted`. */
   readonly policy?: 'development';
-  /** Default `false`: until every pod is ready. */
-  readonly nobodyReady?: boolean;
 }
 
 export class Stage implements AsyncDisposable {
@@ -58,6 +56,7 @@ export class Stage implements AsyncDisposable {
     this.#variant = variant;
   }
 
+  /** Resolves once every pod is ready. */
   static async deploy(name: string, options: StageOptions): Promise<Stage> {
     // The last run's may still be on its way out.
     const namespace = `${name}-${randomBytes(3).toString('hex')}`;
@@ -76,7 +75,7 @@ export class Stage implements AsyncDisposable {
     const directory = join(root, 'build/kubernetes', namespace);
     const stage = new Stage({ namespace, pods, endpoints }, directory, options.variant);
     await stage.apply(options);
-    if (!options.nobodyReady) await stage.rolledOut();
+    await stage.rolledOut();
     return stage;
   }
 
@@ -149,7 +148,7 @@ export class Stage implements AsyncDisposable {
     return new Traffic(this.endpoints, delayMs);
   }
 
-  /** What Baton in this pod logs, from its beginning; to its end, also when the pod is gone by then. */
+  /** What Baton in this pod logs, from its beginning. The last lines may be lost: the kubelet removes what has ended. */
   async log(pod: Pod): Promise<PodLog> {
     const logs = ['logs', pod.metadata.name, '--container', 'app', '--follow'];
     return new PodLog(await start([cluster, 'kubectl', '--namespace', this.namespace, ...logs]));
@@ -174,8 +173,8 @@ export class Stage implements AsyncDisposable {
  * Clients that connect anew for each request, and clients that keep their connections. Each new connection goes to the next of
  * the pods that the Endpoints name, as a kube-proxy would have it.
  */
-export class Traffic {
-  readonly loads: readonly [Load, Load];
+export class Traffic implements AsyncDisposable {
+  readonly #loads: readonly [Load, Load];
   #next = 0;
 
   constructor(endpoints: Watch<Endpoints>, delayMs: number) {
@@ -187,7 +186,7 @@ export class Traffic {
     };
     const pick = (): Target => ({ host: addresses[this.#next++ % addresses.length] ?? '', port: PORT });
     const options: Omit<LoadOptions, 'mode'> = { timeoutMs: 30_000, rate: 100, pick };
-    this.loads = [
+    this.#loads = [
       startLoad({ ...options, mode: 'per-request' }),
       startLoad({ ...options, mode: 'keep-alive' }),
     ];
@@ -195,16 +194,20 @@ export class Traffic {
 
   /** Once `count` more requests of each kind have succeeded. */
   async completed(count: number): Promise<void> {
-    await Promise.all(this.loads.map((load) => load.completed(count)));
+    await Promise.all(this.#loads.map((load) => load.completed(count)));
   }
 
   /** What did not succeed (nothing, if all is well), and the versions that answered. */
   async stop(): Promise<{ readonly failures: readonly Failure[]; readonly versions: readonly string[] }> {
-    const reports = await Promise.all(this.loads.map((load) => load.stop()));
+    const reports = await Promise.all(this.#loads.map((load) => load.stop()));
     return {
       failures: reports.flatMap(({ samples }) => samples),
       versions: [...new Set(reports.flatMap(({ versions }) => [...versions.keys()]))].toSorted(),
     };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
   }
 }
 
