@@ -33,6 +33,7 @@ describe.concurrent('every base, every user, every way of being started', () => 
   for (const { base, user, way, hostConfig } of cells)
     containerTest(`${base}, user ${user}, ${way}`, async () => {
       await using container = await Container.start({ base, user, hostConfig });
+      expect(await container.inspect()).toMatchObject({ Config: { User: user }, HostConfig: hostConfig });
       expect(complaints(container)).toEqual(
         storeIsPossible(base, user, hostConfig) ? [] : [expect.stringMatching(/^no store for snapshots \(/)],
       );

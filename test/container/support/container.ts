@@ -88,10 +88,12 @@ export class Container extends Deployed implements AsyncDisposable {
     const fixed = ['--listen', listen, '--log-level', 'debug', '--log-format', 'json'];
     const container = new Adjusted(`baton-on-${base}`, {
       Binds: [`${volume}:/srv/app:ro`, ...(sockets ? [`${sockets}:/run/web`] : [])],
-      PortBindings: {
-        [`${PORT}/tcp`]: [{ HostIp: '127.0.0.1', HostPort: String(port) }],
-        [`${HEALTH_PORT}/tcp`]: [{ HostIp: '127.0.0.1', HostPort: String(healthPort) }],
-      },
+      PortBindings: sockets
+        ? {}
+        : {
+            [`${PORT}/tcp`]: [{ HostIp: '127.0.0.1', HostPort: String(port) }],
+            [`${HEALTH_PORT}/tcp`]: [{ HostIp: '127.0.0.1', HostPort: String(healthPort) }],
+          },
       ...hostConfig,
     })
       .withCommand([...fixed, ...flags, '--', PROGRAM])
@@ -171,6 +173,7 @@ class Adjusted extends GenericContainer {
   constructor(image: string, hostConfig: HostConfig) {
     super(image);
     Object.assign(this.hostConfig, hostConfig);
+    if (hostConfig.NetworkMode) this.withNetworkMode(hostConfig.NetworkMode); // which replaces what stands in hostConfig
     const published = Object.keys(hostConfig.PortBindings ?? {});
     this.createOpts.ExposedPorts = Object.fromEntries(published.map((port) => [port, {}]));
   }
