@@ -22,7 +22,8 @@ export async function openLog({ level, format }: LogOptions): Promise<Log> {
     );
   }
   // Asynchronous and bounded: whoever reads the container's log may stop reading, and the agent must not wait for it.
-  return pino(options, pino.destination({ dest: STDERR, sync: false, maxLength: 1024 * 1024 }));
+  // With a minLength of 0, the default, flush() waits for nothing; 1 is as quick.
+  return pino(options, pino.destination({ dest: STDERR, sync: false, minLength: 1, maxLength: 1024 * 1024 }));
 }
 
 /** Writes out what is buffered; before the process ends. Not for ever: whoever reads the log may have stopped reading. */
