@@ -1,6 +1,5 @@
 /** HEALTHCHECK with the native client: what the engine sees of fifty handovers. */
 import { expect } from 'vitest';
-import { childOf } from '../support/children.ts';
 import { Container, containerTest } from './support/container.ts';
 import { Events } from './support/events.ts';
 
@@ -27,7 +26,7 @@ containerTest('healthy through fifty handovers, five of which lose their agent',
     const outcome = await container.outcomeOf(async () => {
       if (isReload(handover)) await container.kill('SIGHUP');
       else await container.update(versionOf(handover));
-      if (losesAgent(handover)) process.kill(await agentOf(container), 'SIGKILL');
+      if (losesAgent(handover)) process.kill(await container.agentPid(), 'SIGKILL');
     });
     expect(outcome, `handover ${handover}`).toMatchObject({ outcome: 'promoted' });
   }
@@ -40,8 +39,3 @@ containerTest('healthy through fifty handovers, five of which lose their agent',
   expect(agents).toHaveLength(6);
   expect(await container.stop()).toBe(0);
 });
-
-async function agentOf(container: Container): Promise<number> {
-  const { State } = await container.inspect();
-  return childOf(State.Pid, (command) => command.includes('agent.mjs'));
-}

@@ -8,6 +8,7 @@ import { type ExecResult, GenericContainer, type StartedTestContainer, Wait } fr
 import { inject, test } from 'vitest';
 import { type BuildOptions, buildApp } from '../../apps/build.ts';
 import type { Target } from '../../load/connection.ts';
+import { childOf } from '../../support/children.ts';
 import { Deployed, type DeployedParts } from '../../support/deployed.ts';
 import { freePort } from '../../support/service.ts';
 import type { Base } from './engine.ts';
@@ -132,6 +133,12 @@ export class Container extends Deployed implements AsyncDisposable {
 
   inspect(): Promise<ContainerInspectInfo> {
     return docker.getContainer(this.id).inspect();
+  }
+
+  /** The agent's pid as seen from here. */
+  async agentPid(): Promise<number> {
+    const { State } = await this.inspect();
+    return childOf(State.Pid, (command) => command.includes('agent.mjs'));
   }
 
   /** As `docker exec` does. */
