@@ -4,14 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, vi } from 'vitest';
 import { buildApp } from '../apps/build.ts';
-import { containerTest } from './support/container.ts';
-import { Client, Machine } from './support/machine.ts';
+import { Client, Machine, machineTest } from './support/machine.ts';
 import { RemoteLoad } from './support/remote-load.ts';
 
 const IMAGE = 'baton-on-debian';
 const CLIENT = join(import.meta.dirname, 'support/client.ts');
 
-containerTest(
+machineTest(
   'a program is replaced while there is no engine, and the next engine finds the container healthy',
   async () => {
     const volume = await mkdtemp(join(tmpdir(), 'baton-live-restore-'));

@@ -5,8 +5,8 @@ import { chmod, mkdtemp, readdir, readFile, readlink, rm } from 'node:fs/promise
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { type AppBuild, type AppName, type BuildOptions, buildApp } from '../apps/build.ts';
+import { childOf } from './children.ts';
 import { Deployed, type DeployedParts } from './deployed.ts';
 import { baton, type Exit, type Running, start, startAsPid1 } from './namespace.ts';
 
@@ -111,11 +111,11 @@ export class Service extends Deployed implements AsyncDisposable {
 
   /** The agent's pid as seen from here. */
   async agentPid(): Promise<number> {
-    return this.#child((command) => command.includes('agent.mjs'));
+    return childOf(this.running.pid, (command) => command.includes('agent.mjs'));
   }
 
   async responderPid(): Promise<number> {
-    return this.#child((command) => command.includes('health-responder'));
+    return childOf(this.running.pid, (command) => command.includes('health-responder'));
   }
 
   /** A process of the service by its pid in there (`X-Pid`, the status), as seen from here. */
@@ -145,19 +145,6 @@ export class Service extends Deployed implements AsyncDisposable {
       if (environment.includes(`${MARK}=${this.directory}\0`)) found.push(pid);
     }
     return found;
-  }
-
-  async #child(matches: (command: string) => boolean): Promise<number> {
-    const { pid } = this.running;
-    for (;;) {
-      const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
-      for (const child of children.trim().split(' ')) {
-        const command = await readFile(`/proc/${child}/cmdline`, 'utf8').catch(() => '');
-        if (matches(command.replaceAll('\0', ' '))) return Number(child);
-      }
-      // PID 1 starts it again after a pause of its own.
-      await pause(5);
-    }
   }
 
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Exit> {

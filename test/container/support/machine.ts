@@ -8,9 +8,10 @@ import { mkdir, mkdtemp, readdir, rm, rmdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import Dockerode from 'dockerode';
-import { onTestFinished } from 'vitest';
+import { onTestFinished, test } from 'vitest';
 import { childOf } from '../../support/children.ts';
 import { baton } from '../../support/namespace.ts';
+import { containerTest } from './container.ts';
 import { type Engine, startEngine } from './engine.ts';
 
 const run = promisify(execFile);
@@ -23,6 +24,9 @@ const CGROUPS = '/sys/fs/cgroup';
  * its own for the sockets of the containers' shims.
  */
 const HOLD = 'ip link set lo up && mount -t tmpfs tmpfs /run && echo up && exec cat';
+
+/** Visibly skipped where there are no namespaces to be had, too. */
+export const machineTest = process.getuid?.() === 0 || process.env['CI'] ? containerTest : test.skip;
 
 export class Machine {
   readonly #holder: ChildProcess;

@@ -27,15 +27,17 @@ export class RemoteLoad {
     const { promise, resolve, reject } = Promise.withResolvers<Counts>();
     this.#counts = promise;
     promise.catch(() => {}); // told to whoever waits
+    let report: Counts | undefined;
     if (this.#client.stdout)
       createInterface({ input: this.#client.stdout }).on('line', (line) => {
         const told = JSON.parse(line) as Result | { readonly report: Counts };
-        if ('report' in told) resolve(told.report);
+        if ('report' in told) report = told.report;
         else this.#hear(told);
       });
     this.#client.once('close', () => {
       const error = new Error('the load client has ended');
-      reject(error);
+      if (report) resolve(report);
+      else reject(error);
       for (const watcher of this.#watchers) watcher.reject(error);
     });
   }
