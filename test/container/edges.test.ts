@@ -80,9 +80,7 @@ containerTest('the agent is killed in the middle of a handover: the next one mak
   const gate = join(container.directory, 'volume/go');
   await writeFile(gate, '');
   await container.waitForLog(({ outcome }) => outcome === 'promoted');
-  const loads = (['per-request', 'keep-alive'] as const).map((mode) =>
-    container.load({ mode, connections: 2, rate: 50 }),
-  );
+  const loads = container.loads();
   const probes = container.probe('/readyz');
   await Promise.all(loads.map((load) => load.completed(1)));
 

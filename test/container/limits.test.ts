@@ -38,9 +38,7 @@ describe('the limits', () => {
 
 containerTest('a version that does not fit is killed for that, and nobody else is', async () => {
   await using container = await Container.start({ hostConfig: memory(256) });
-  const loads = (['per-request', 'keep-alive'] as const).map((mode) =>
-    container.load({ mode, connections: 2, rate: 50 }),
-  );
+  const loads = container.loads();
   const probes = container.probe('/readyz');
   await Promise.all(loads.map((load) => load.completed(1)));
   const outcome = await container.outcomeOf(() => container.update('greedy', { variant: 'fills-memory' }));

@@ -38,9 +38,7 @@ describe.concurrent('every base, every user, every way of being started', () => 
         storeIsPossible(base, user, hostConfig) ? [] : [expect.stringMatching(/^no store for snapshots \(/)],
       );
 
-      const loads = (['per-request', 'keep-alive'] as const).map((mode) =>
-        container.load({ mode, connections: 2, rate: 50 }),
-      );
+      const loads = container.loads();
       expect(await container.outcomeOf(() => container.update('v2'))).toMatchObject({
         outcome: 'promoted',
         generation: 2,

@@ -4,9 +4,6 @@ import { Container, containerTest } from './support/container.ts';
 
 const unharmed = { failed: 0, stale: 0 };
 
-const underLoad = (container: Container) =>
-  (['per-request', 'keep-alive'] as const).map((mode) => container.load({ mode, connections: 2, rate: 50 }));
-
 const generationOf = async (container: Container) => {
   const { exitCode, output } = await container.baton('status', '--json');
   return { exitCode, generation: JSON.parse(output).active.generation };
@@ -21,7 +18,7 @@ describe('a shared network namespace', () => {
     expect(second.log.filter(({ level }) => level >= 40).map(({ msg }) => msg)).toEqual([
       expect.stringMatching(/^health endpoint: .*:9901: .*EADDRINUSE; running without it/),
     ]);
-    const loads = [first, second].flatMap(underLoad);
+    const loads = [first, second].flatMap((container) => container.loads());
     await Promise.all(loads.map((load) => load.completed(1)));
     expect(await second.outcomeOf(() => second.update('v2'))).toMatchObject({ outcome: 'promoted' });
     expect(await second.baton('reload')).toMatchObject({ exitCode: 0 });
@@ -42,7 +39,7 @@ describe('a shared PID namespace', () => {
     await using first = await Container.start();
     await using second = await Container.start({ hostConfig: { PidMode: `container:${first.id}` } });
     expect(second.log.filter(({ level }) => level >= 40)).toEqual([]);
-    const loads = [first, second].flatMap(underLoad);
+    const loads = [first, second].flatMap((container) => container.loads());
     expect(await second.outcomeOf(() => second.update('v2'))).toMatchObject({ outcome: 'promoted' });
     await Promise.all(loads.slice(2).map((load) => load.seen('v2')));
     expect(await second.outcomeOf(() => second.update('v3', { variant: 'exits-at-once' }))).toMatchObject({

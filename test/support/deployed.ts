@@ -74,6 +74,12 @@ export abstract class Deployed {
     return startLoad({ ...this.target, timeoutMs: 30_000, ...options });
   }
 
+  /** Both kinds of client at once, at 50 requests a second each. */
+  loads(): Load[] {
+    const modes = ['per-request', 'keep-alive'] as const;
+    return modes.map((mode) => this.load({ mode, connections: 2, rate: 50 }));
+  }
+
   /** Probes `path` of the health endpoint again and again, each time on a new connection; whatever is not 200 has failed. */
   probe(path: '/livez' | '/readyz'): Load {
     return startLoad({

@@ -68,8 +68,10 @@ export class Container extends Deployed implements AsyncDisposable {
 
   /** Resolves once the first generation serves. */
   static async start(options: ContainerOptions = {}): Promise<Container> {
-    const container = await Container.launch(options);
+    await using stack = new AsyncDisposableStack();
+    const container = stack.use(await Container.launch(options));
     await container.waitForLog(({ outcome }) => outcome === 'promoted');
+    stack.move();
     return container;
   }
 
