@@ -54,6 +54,8 @@ export class Driver {
   #timer: NodeJS.Timeout | undefined;
   /** When there is a deadline: when the timer was last set. */
   #seenAt: number | null = null;
+  /** Time that it saw pass since it was last held up, ms. */
+  #awake = PULSE_MS;
   #state: State;
   #projection: Projection | null = null;
 
@@ -103,10 +105,15 @@ export class Driver {
     else this.#arm(deadline);
   }
 
-  /** CLOCK_MONOTONIC goes on while the container is frozen, and what is overdue then would be so for everybody. */
+  /**
+   * CLOCK_MONOTONIC goes on while the container is frozen, and what is overdue then would be so for everybody. Late twice in a row
+   * is a slow agent: were all of its time made up for, no deadline would ever come.
+   */
   #makeUpForMissedTime(): void {
-    const missed = this.#seenAt === null ? 0 : this.#ports.now() - this.#seenAt;
-    if (missed > 2 * PULSE_MS) this.#take({ type: 'held-up', missed });
+    const passed = this.#seenAt === null ? 0 : this.#ports.now() - this.#seenAt;
+    const heldUp = passed > 2 * PULSE_MS && this.#awake >= PULSE_MS;
+    this.#awake = heldUp ? 0 : this.#awake + passed;
+    if (heldUp) this.#take({ type: 'held-up', missed: passed });
   }
 
   #seen(): Record<string, string> {

@@ -108,6 +108,23 @@ describe('the driver', () => {
     ]);
   });
 
+  test('an agent that is always late is slow: no deadline is put off for ever', async () => {
+    const probe: Ports['probe'] = () => ({ ready: new Promise(() => {}), lastSeen: () => '' });
+    let now = 1000;
+    const { ports, said } = fakePorts({ probe, now: () => now });
+    const driver = new Driver({ ...POLICY, readyTimeout: 10_000 }, ports, initialState());
+    driver.dispatch({ type: 'start' });
+    await vi.waitUntil(() => driver.state.candidate?.generation.processes[0]?.state === 'running');
+    for (let late = 0; late < 10; late++) {
+      now += 2500;
+      // What comes at once with the late one is no time that passed.
+      for (let event = 0; event < 3; event++) driver.dispatch({ type: 'tick' });
+    }
+    expect(said.filter((line) => line.startsWith('record'))).toEqual([
+      'record failed was not ready within 10s',
+    ]);
+  });
+
   test('gives up a preparation that a stop made needless', async () => {
     let signalled: AbortSignal | undefined;
     const prepare: Ports['prepare'] = (_, signal) => {
