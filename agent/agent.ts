@@ -1,4 +1,4 @@
-/** What the agent does with each event of PID 1, and how it lets the world see the handover's state. */
+/** What the agent does with each event of PID 1, and with what the machine asks for. */
 
 import { constants } from 'node:os';
 import type { Config } from '../config/schema.ts';
@@ -7,20 +7,21 @@ import type { Store } from './artifact/store.ts';
 import type { Cgroup, Limits } from './container/cgroup.ts';
 import { allClosed } from './container/closing.ts';
 import { OomWatch } from './container/oom.ts';
-import { OOM_FIRST, ownOomScore } from './container/oom-score.ts';
 import { writeTerminationLog } from './container/termination-log.ts';
 import { parseRequest } from './control/requests.ts';
 import { Driver, type Ports } from './handover/driver.ts';
 import { initialState } from './handover/machine.ts';
 import { artifactOptions, monotonicNow, processPorts } from './handover/ports.ts';
-import type { Outcome, Process, Projection, State } from './handover/state.ts';
+import type { Outcome, State } from './handover/state.ts';
+import { find, generations, processes } from './handover/turn.ts';
 import { openPages } from './health/pages.ts';
 import { createPublisher, type Publisher } from './health/publisher.ts';
 import { outcomeLine } from './health/status.ts';
 import { type Counts, type HeldListener, type Init, type InitEvent, PAGES_FD } from './init.ts';
 import { flushLog, type Log } from './log.ts';
 import { Notifications } from './notifications.ts';
-import { removePidfile, writePidfile } from './pidfile.ts';
+import { Outside } from './outside.ts';
+import { STOP_SIGNALS } from './signals.ts';
 import { reachable, Waker } from './waker.ts';
 import { type Watch, watchPaths } from './watch/watch.ts';
 
@@ -55,9 +56,7 @@ export interface Parts {
 const PING_MS = 1000;
 /** How long the exit waits, ms, for clients to take the last answers and close: one that keeps its end open must not cost more. */
 const CLOSING_MS = 1000;
-const SIGNAL_MAX = 64;
-const { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGCHLD, SIGKILL, SIGSTOP } = constants.signals;
-const STOP_SIGNALS: readonly number[] = [SIGTERM, SIGINT, SIGQUIT];
+const { SIGHUP } = constants.signals;
 
 type EventOf<Type extends InitEvent['type']> = Extract<InitEvent, { type: Type }>;
 
@@ -69,13 +68,11 @@ export class Agent {
   readonly #waker: Waker;
   readonly #oom: OomWatch;
   readonly #requests = new Map<number, { json: boolean }>();
-  readonly #routed: readonly number[];
+  readonly #outside: Outside;
   /** When the newest process was started. */
   #limits: Limits;
   #driver: Driver | undefined;
   #watch: Watch | undefined;
-  /** The digests that the store was last pruned to; null when something may have been added since. */
-  #stored: readonly string[] | null = null;
   #exiting = false;
   #counted: Counts = { reaped: 0, dropped: 0, queues: new Map() };
 
@@ -83,7 +80,6 @@ export class Agent {
     const { init, settings, log, listeners, health, cgroup, oomKills } = parts;
     this.#parts = parts;
     this.#config = settings.config;
-    this.#routed = routedSignals(this.#config);
     this.#notifications = new Notifications(init);
     this.#limits = cgroup.limits();
     this.#oom = new OomWatch({
@@ -108,6 +104,12 @@ export class Agent {
         limits: this.#limits,
         epoch: Date.now() - monotonicNow(),
       }),
+    });
+    this.#outside = new Outside({
+      ...parts,
+      config: this.#config,
+      publisher: this.#publisher,
+      notifications: this.#notifications,
     });
     this.#waker = new Waker(listeners, async () => (await this.#ping()).queues);
     setInterval(() => void this.#ping(), PING_MS);
@@ -202,7 +204,7 @@ export class Agent {
         const what = delay === null ? 'too many crashes: stopping' : `starting it again in ${delay} ms`;
         log.error({ process: key, reason }, `the program ${reason}; ${what}`);
       },
-      apply: (now, before, state) => this.#apply(now, before, state),
+      apply: (now, before, state) => this.#outside.apply(now, before, state),
       exit: (code, reason) => void this.#exit(code, reason),
     };
   }
@@ -226,7 +228,7 @@ export class Agent {
   #takeExit({ seq, pid, key, code, signal, usage }: EventOf<'exit'>): void {
     this.#parts.log.debug({ process: key, pid, code, signal, usage }, 'process ended');
     // A SIGKILL of our own needs no other explanation.
-    const ours = this.#processes().find((process) => process.key === key)?.stop?.killed === true;
+    const ours = find(this.#running.state, key)?.stop?.killed === true;
     const oom = ours ? null : this.#oom.explain({ code, signal });
     this.#running.dispatch({ type: 'exited', key, code, signal, oom });
     void this.#waker.look();
@@ -276,73 +278,13 @@ export class Agent {
 
   /** One that is not known here was just started: what it says may come before PID 1's answer to `spawn`. */
   #isAwaited(pid: number): boolean {
-    const process = this.#processes().find((known) => known.pid === pid);
+    const process = processes(this.#running.state).find((known) => known.pid === pid);
     return process === undefined || (process.state === 'running' && process.stop === null);
   }
 
-  #processes(): Process[] {
-    const { active, candidate, draining } = this.#running.state;
-    return [active, candidate?.generation, ...draining].flatMap((known) => known?.processes ?? []);
-  }
-
   #pidsOf(generation: number | null): number[] {
-    const { active, draining } = this.#running.state;
-    const found = [active, ...draining].find((candidate) => candidate?.id === generation);
+    const found = generations(this.#running.state).find(({ id }) => id === generation);
     return found?.processes.flatMap(({ pid }) => pid ?? []) ?? [];
-  }
-
-  #apply(now: Projection, before: Projection | null, state: State): void {
-    const { init, log } = this.#parts;
-    this.#publisher.publish(state, now);
-    if (String(now.routes) !== String(before?.routes))
-      init
-        .route(this.#routed, now.routes)
-        .catch((error: Error) => log.error(`signal routes: ${error.message}`));
-    this.#weigh(now, before, state);
-    if (now.mainPid !== before?.mainPid) this.#writePidfile(now.mainPid);
-    for (const { pid, state: stage } of state.active?.processes ?? [])
-      if (pid !== null && stage === 'ready') this.#notifications.finish(pid);
-    this.#prune(state);
-  }
-
-  /**
-   * Whom the kernel takes first when memory runs out. A new agent cannot know how far the last one got: what is active
-   * is made like PID 1 again, whose own value is this process's, too.
-   */
-  #weigh({ expendable }: Projection, before: Projection | null, { active }: State): void {
-    const weigh = (pid: number, score: number) =>
-      this.#parts.init
-        .oom(pid, score)
-        .catch((error: Error) => this.#parts.log.debug({ pid }, `oom_score_adj ${score}: ${error.message}`));
-    for (const pid of expendable) if (!before?.expendable.includes(pid)) void weigh(pid, OOM_FIRST);
-    for (const { pid } of active?.processes ?? [])
-      if (pid !== null && (before === null || before.expendable.includes(pid)))
-        void weigh(pid, ownOomScore());
-  }
-
-  /** After each preparation, and when a generation is gone: most steps of the machine change nothing that is in the store. */
-  #prune({ preparing, active, candidate, draining }: State): void {
-    if (preparing) {
-      this.#stored = null;
-      return;
-    }
-    const generations = [active, candidate?.generation, ...draining];
-    const digests = generations.flatMap((generation) => generation?.artifact.digest ?? []);
-    if (String(digests) === String(this.#stored)) return;
-    this.#stored = digests;
-    void this.#parts.store.prune(digests);
-  }
-
-  #writePidfile(pid: number | null): void {
-    const { pidfile } = this.#config;
-    if (pidfile === null || pid === null) return;
-    try {
-      writePidfile(pidfile, pid);
-    } catch (error) {
-      this.#parts.log.error(
-        `pidfile ${pidfile}: ${(error as NodeJS.ErrnoException).code}; the service goes on without it`,
-      );
-    }
   }
 
   async #ping(): Promise<Counts> {
@@ -352,14 +294,13 @@ export class Agent {
   }
 
   async #exit(code: number, reason: string): Promise<void> {
-    const { init, log, store, listeners } = this.#parts;
+    const { init, log, listeners } = this.#parts;
     if (this.#exiting) return;
     this.#exiting = true;
     const ports = listeners.flatMap(({ address }) => reachable(address)?.port ?? []);
     const left = (this.#running.state.stopping?.deadline ?? Number.POSITIVE_INFINITY) - monotonicNow();
     await allClosed(ports, Math.min(CLOSING_MS, left));
-    if (this.#config.pidfile !== null) removePidfile(this.#config.pidfile);
-    await store.prune([]);
+    await this.#outside.clear();
     log.info({ code, reason }, 'everything has ended');
     writeTerminationLog(reason);
     await flushLog(log);
@@ -381,10 +322,4 @@ function logOutcome(log: Log, outcome: Outcome, pids: readonly number[]): void {
   if (result === 'promoted') log.info(fields, text);
   else if (result === 'superseded') log.warn(fields, text);
   else log.error(fields, text);
-}
-
-/** Every signal that is not Baton's own business goes to the program. */
-function routedSignals({ reloadSignal }: Config): number[] {
-  const own = new Set([...STOP_SIGNALS, reloadSignal, SIGCHLD, SIGKILL, SIGSTOP]);
-  return Array.from({ length: SIGNAL_MAX }, (_, index) => index + 1).filter((signal) => !own.has(signal));
 }

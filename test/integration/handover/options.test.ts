@@ -55,6 +55,16 @@ describe.concurrent('the program', () => {
     await expect(stat(path)).rejects.toThrow('ENOENT');
   });
 
+  test('--pidfile: one that can neither be written nor removed keeps nobody from running, or from ending', async () => {
+    await using directory = await temporary();
+    await using service = await Service.start('c', { flags: ['--pidfile', directory.path] });
+    expect(await service.stop()).toEqual({ code: 0, signal: null });
+    expect(service.log.filter(({ level }) => level >= 40).map(({ msg }) => msg)).toEqual([
+      `pidfile ${directory.path}: EISDIR; the service goes on without it`,
+      `pidfile ${directory.path}: ERR_FS_EISDIR; the service goes on without it`,
+    ]);
+  });
+
   test.runIf(process.getuid?.() === 0)(
     '--user: it runs as somebody else, and is still seen accepting',
     async () => {
