@@ -17,6 +17,7 @@ enum {
     HEALTHY_AFTER_MS = 10000, /* an agent that lived this long starts the backoff anew */
     PING_PERIOD_MS = 1000,
     PINGS_MISSED = 5,
+    PINGS_SUSPICIOUS = 3,
     /* Before it attaches Node is still starting: long in a container throttled to a tenth of a CPU. */
     BOOT_PERIODS = 120,
 
@@ -200,6 +201,11 @@ void agent_attached(void)
 bool agent_is_attached(void)
 {
     return attached;
+}
+
+bool agent_is_silent(void)
+{
+    return silent_periods >= PINGS_SUSPICIOUS;
 }
 
 int64_t agent_detached_since(void)

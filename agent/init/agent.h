@@ -33,6 +33,8 @@ void agent_flush(void);
 /* It said `attach`: events flow. */
 void agent_attached(void);
 bool agent_is_attached(void);
+/* It has not been heard of for some seconds: it may hang. */
+bool agent_is_silent(void);
 /* Since when there is no attached agent (ms, CLOCK_MONOTONIC). */
 int64_t agent_detached_since(void);
 /* How many attached agents were lost so far. */

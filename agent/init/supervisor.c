@@ -238,17 +238,20 @@ static int take_signals(void)
 /* A stop signal that no agent takes up is carried out here; when that is due (0: it is not). */
 static int64_t stop_without_agent(int64_t now)
 {
-    if (!stop_since || stop_begun() || agent_is_attached())
+    if (!stop_since || stop_begun())
         return 0;
-    int64_t since = stop_since > agent_detached_since() ? stop_since : agent_detached_since();
     /* Whoever stops the container may not wait long, and the processes need some of that time. */
     int64_t grace = stop_grace();
     int64_t latest = stop_since + grace - (grace / 2 < AGENT_GRACE_MS ? grace / 2 : AGENT_GRACE_MS);
+    bool hangs = agent_is_attached() && agent_is_silent() && now >= latest;
+    if (agent_is_attached() && !hangs)
+        return 0;
+    int64_t since = stop_since > agent_detached_since() ? stop_since : agent_detached_since();
     int64_t due = since + AGENT_GRACE_MS < latest ? since + AGENT_GRACE_MS : latest;
     /* Agents that attach and die, one after the other, perhaps of this very stop, do not put it off for ever. */
-    if (now < due && agent_losses() - stop_losses < STOP_AGENTS_MAX)
+    if (!hangs && now < due && agent_losses() - stop_losses < STOP_AGENTS_MAX)
         return due;
-    termination_say("no agent to make the stop: stopping the service without it");
+    termination_say("%s: stopping the service without it", hangs ? "the agent hangs" : "no agent to make the stop");
     pages_set_draining(pages);
     agent_kill();
     stop_begin(stop_since, now);
@@ -264,10 +267,9 @@ static int64_t earliest(int64_t a, int64_t b)
 static int64_t tick(void)
 {
     int64_t now = now_ms();
-    int64_t next = stop_without_agent(now);
+    int64_t next = stop_begun() ? 0 : agent_tick(now);
 
-    if (!stop_begun())
-        next = earliest(next, agent_tick(now));
+    next = earliest(next, stop_without_agent(now));
     next = earliest(next, health_tick(now));
     next = earliest(next, control_expire(now));
     return earliest(next, stop_tick(now));

@@ -107,6 +107,17 @@ describePid1((suite) => {
     await expect(pid1.agent()).rejects.toThrow('baton has ended');
   });
 
+  test('nor is one that hangs', async () => {
+    await using pid1 = await suite.start();
+    const agent = await pid1.attached();
+    await agent.spawn('program', trap('TERM', 7), { options: ['stop-timeout=600000', 'stop-grace=4000'] });
+    await pid1.running.waitFor(/^up$/m);
+    pid1.running.kill(SIGTERM);
+    expect(await pid1.exit).toEqual({ code: 7, signal: null });
+    expect(pid1.running.stderr).toMatch(/^baton: the agent hangs: stopping the service without it$/m);
+    expect(pid1.running.stderr).not.toMatch(/killing it/);
+  });
+
   test('the whole group, where the scope is the group', async () => {
     const argv = [actor, 'child', 'deaf', 'say:up', 'reap', 'exit:4'];
     await using pid1 = await orphaned(suite, { argv, options: ['scope=group'] });
