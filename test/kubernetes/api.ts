@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 
 /** https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.20/ has all the fields; here are those that matter. */
 export interface KubernetesObject {
-  readonly metadata: { readonly name: string; readonly deletionTimestamp?: string };
+  readonly metadata: { readonly name: string; readonly uid: string; readonly deletionTimestamp?: string };
 }
 
 export interface Pod extends KubernetesObject {
@@ -24,13 +24,11 @@ export interface ContainerStatus {
   readonly ready: boolean;
   readonly restartCount: number;
   readonly containerID?: string;
-  readonly state?: { readonly terminated?: Terminated };
+  readonly lastState?: { readonly terminated?: Terminated };
 }
 
-export interface Terminated {
+interface Terminated {
   readonly exitCode: number;
-  /** RFC 3339, in whole seconds. */
-  readonly finishedAt: string;
   /** What stood in /dev/termination-log. */
   readonly message?: string;
 }

@@ -40,7 +40,11 @@ clusterTest(
     await traffic.completed(50);
     const patch = { containers: [{ name: 'app', startupProbe: { failureThreshold: 3 } }] };
     await stage.apply({ version: 'never-ready', patch });
-    await stage.pods.until((pods) => pods.some((pod) => restarts(pod) > 0));
+    const pods = await stage.pods.until((now) => now.some((pod) => restarts(pod) > 0));
+    const told = pods.flatMap(
+      ({ status }) => status.containerStatuses?.[0]?.lastState?.terminated?.message ?? [],
+    );
+    expect(told).toEqual(['stopped as asked']);
     const events = await stage.kubectl('get', 'events', '--output', 'jsonpath={.items[*].message}');
     expect(events).toContain('Container app failed startup probe, will be restarted');
     await traffic.completed(50);

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { inject, test } from 'vitest';
@@ -12,7 +12,7 @@ import { type Load, type LoadOptions, startLoad } from '../load/load.ts';
 import type { Failure } from '../load/report.ts';
 import { type LogLine, parseLog } from '../support/deployed.ts';
 import { type Running, start } from '../support/namespace.ts';
-import { type Endpoints, type Pod, type Terminated, Watch } from './api.ts';
+import { type Endpoints, type Pod, Watch } from './api.ts';
 
 const root = join(import.meta.dirname, '../..');
 const cluster = join(import.meta.dirname, 'cluster');
@@ -67,10 +67,10 @@ export class Stage implements AsyncDisposable {
         ...['--clusterrole', options.policy, '--group', 'system:serviceaccounts'],
       );
     }
-    const kubeconfig = (await run(cluster, ['status'])).stdout.trim();
+    const config = await kubeconfig();
     const [pods, endpoints] = await Promise.all([
-      Watch.open<Pod>(kubeconfig, namespace, 'pods'),
-      Watch.open<Endpoints>(kubeconfig, namespace, 'endpoints'),
+      Watch.open<Pod>(config, namespace, 'pods'),
+      Watch.open<Endpoints>(config, namespace, 'endpoints'),
     ]);
     const directory = join(root, 'build/kubernetes', namespace);
     const stage = new Stage({ namespace, pods, endpoints }, directory, options.variant);
@@ -116,19 +116,6 @@ export class Stage implements AsyncDisposable {
     return pod;
   }
 
-  /** How the container of a pod that is on its way out ended. */
-  async end({ metadata: { name } }: Pod): Promise<Terminated> {
-    for (;;) {
-      // The last word on it may be followed at once by the pod's removal.
-      for (const { object } of this.pods.changes) {
-        const end = object.status.containerStatuses?.[0]?.state?.terminated;
-        if (object.metadata.name === name && end) return end;
-      }
-      const seen = this.pods.changes.length;
-      await this.pods.until(() => this.pods.changes.length > seen);
-    }
-  }
-
   /** Until none of these pods is left. */
   async gone(names: readonly string[]): Promise<void> {
     await this.pods.until((pods) => !pods.some(({ metadata }) => names.includes(metadata.name)));
@@ -148,10 +135,10 @@ export class Stage implements AsyncDisposable {
     return new Traffic(this.endpoints, delayMs);
   }
 
-  /** What Baton in this pod logs, from its beginning. The last lines may be lost: the kubelet removes what has ended. */
-  async log(pod: Pod): Promise<PodLog> {
-    const logs = ['logs', pod.metadata.name, '--container', 'app', '--follow'];
-    return new PodLog(await start([cluster, 'kubectl', '--namespace', this.namespace, ...logs]));
+  /** What Baton in this pod logs, from its beginning to its last word: `kubectl logs` may miss that when the pod is removed. */
+  async log({ metadata: { name, uid } }: Pod): Promise<PodLog> {
+    const directory = join(dirname(await kubeconfig()), 'log/pods', `${this.namespace}_${name}_${uid}`);
+    return new PodLog(await start(['tail', '--lines=+1', '--follow', join(directory, 'app/0.log')]));
   }
 
   async #write(file: string, content: object): Promise<void> {
@@ -224,7 +211,8 @@ export class PodLog implements AsyncDisposable {
   }
 
   get lines(): LogLine[] {
-    return parseLog(this.#running.stdout);
+    // Time, stream, and F for a whole line come before each: the log format of the CRI.
+    return parseLog(this.#running.stdout.replaceAll(/^\S+ stderr F /gm, ''));
   }
 
   /** The first line from number `from` on that matches, awaited if it is not there yet. */
@@ -239,6 +227,10 @@ export class PodLog implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#running[Symbol.asyncDispose]();
   }
+}
+
+async function kubeconfig(): Promise<string> {
+  return (await run(cluster, ['status'])).stdout.trim();
 }
 
 export async function kubectl(...args: readonly string[]): Promise<string> {
