@@ -44,7 +44,7 @@ clusterTest(
     const told = pods.flatMap(
       ({ status }) => status.containerStatuses?.[0]?.lastState?.terminated?.message ?? [],
     );
-    expect(told).toEqual(['stopped as asked']);
+    expect(told).toEqual(['stopped as asked\n']);
     const events = await stage.kubectl('get', 'events', '--output', 'jsonpath={.items[*].message}');
     expect(events).toContain('Container app failed startup probe, will be restarted');
     await traffic.completed(50);
