@@ -12,6 +12,7 @@ import { httpGet } from '../support/deployed.ts';
 import { freePort } from '../support/service.ts';
 import { containerTest } from './support/container.ts';
 import { Events } from './support/events.ts';
+import { removable } from './support/leftovers.ts';
 
 const run = promisify(execFile);
 const TOP = join(import.meta.dirname, '../..');
@@ -35,6 +36,10 @@ class Project implements AsyncDisposable {
   readonly port: number;
   readonly healthPort: number;
   readonly #environment: NodeJS.ProcessEnv;
+  readonly #remove = removable(async () => {
+    await this.compose('--profile', 'dev', 'down', '--volumes');
+    await rm(this.directory, { recursive: true, force: true });
+  });
 
   private constructor(directory: string, port: number, healthPort: number) {
     this.directory = directory;
@@ -86,9 +91,8 @@ class Project implements AsyncDisposable {
     return vi.waitUntil(serves, { timeout: 30_000 });
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.compose('--profile', 'dev', 'down', '--volumes');
-    await rm(this.directory, { recursive: true, force: true });
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#remove();
   }
 }
 

@@ -1,6 +1,7 @@
 /** `docker run -it`: a real terminal, whose keys are signals. */
 import { describe, expect } from 'vitest';
 import { Container, containerTest, docker } from './support/container.ts';
+import { removable } from './support/leftovers.ts';
 import { CTRL_C, CTRL_Z, Terminal } from './support/terminal.ts';
 
 const unharmed = { failed: 0, stale: 0 };
@@ -85,6 +86,7 @@ describe('baton init', () => {
 class Shell implements AsyncDisposable {
   readonly terminal: Terminal;
   readonly #id: string;
+  readonly #remove = removable(() => docker.getContainer(this.#id).remove({ force: true }));
 
   private constructor(id: string, terminal: Terminal) {
     this.#id = id;
@@ -108,7 +110,7 @@ class Shell implements AsyncDisposable {
     return StatusCode;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await docker.getContainer(this.#id).remove({ force: true });
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#remove();
   }
 }

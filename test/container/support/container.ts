@@ -12,10 +12,11 @@ import { childOf } from '../../support/children.ts';
 import { Deployed, type DeployedParts } from '../../support/deployed.ts';
 import { freePort } from '../../support/service.ts';
 import type { Base } from './engine.ts';
+import { removable } from './leftovers.ts';
 
 const { host } = inject('engine');
 if (host) process.env['DOCKER_HOST'] = host;
-// Ryuk is an image that cannot be had everywhere; each test removes what it started.
+// Ryuk is an image that cannot be had everywhere; each test file removes what it started.
 process.env['TESTCONTAINERS_RYUK_DISABLED'] = 'true';
 
 /** Visibly skipped where there is no engine; in CI there is one, or the run has failed before the first test. */
@@ -53,6 +54,10 @@ export class Container extends Deployed implements AsyncDisposable {
   readonly #started: StartedTestContainer;
   readonly #output: Output;
   readonly #socketPath: string | null;
+  readonly #remove = removable(async () => {
+    await docker.getContainer(this.id).remove({ force: true, v: true });
+    await rm(this.directory, { recursive: true, force: true });
+  });
 
   private constructor(
     parts: DeployedParts,
@@ -163,9 +168,8 @@ export class Container extends Deployed implements AsyncDisposable {
     return (await this.inspect()).State.ExitCode;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await docker.getContainer(this.id).remove({ force: true, v: true });
-    await rm(this.directory, { recursive: true, force: true });
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#remove();
   }
 }
 
