@@ -37,6 +37,10 @@ export interface Endpoints extends KubernetesObject {
   readonly subsets?: readonly { readonly addresses?: readonly { readonly ip: string }[] }[];
 }
 
+export interface Event extends KubernetesObject {
+  readonly message: string;
+}
+
 export interface Change<T> {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
   readonly object: T;
@@ -64,7 +68,7 @@ export class Watch<T extends KubernetesObject> implements Disposable {
     response.on('error', () => {}); // what follows is `close`
   }
 
-  /** `resource`: `pods`, `endpoints`. */
+  /** `resource`: `pods`, `endpoints`, `events`. */
   static async open<T extends KubernetesObject>(
     kubeconfig: string,
     namespace: string,

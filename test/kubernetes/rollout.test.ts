@@ -45,8 +45,8 @@ clusterTest(
       ({ status }) => status.containerStatuses?.[0]?.lastState?.terminated?.message ?? [],
     );
     expect(told).toEqual(['stopped as asked\n']);
-    const events = await stage.kubectl('get', 'events', '--output', 'jsonpath={.items[*].message}');
-    expect(events).toContain('Container app failed startup probe, will be restarted');
+    const verdict = 'Container app failed startup probe, will be restarted';
+    await stage.events.until((events) => events.some(({ message }) => message === verdict));
     await traffic.completed(50);
     expect(await traffic.stop()).toEqual({ failures: [], versions: ['v1'] });
     expect(names(stage).toSorted()).toEqual(old.toSorted());

@@ -12,7 +12,7 @@ import { type Load, type LoadOptions, startLoad } from '../load/load.ts';
 import type { Failure } from '../load/report.ts';
 import { type LogLine, parseLog } from '../support/deployed.ts';
 import { type Running, start } from '../support/namespace.ts';
-import { type Endpoints, type Pod, Watch } from './api.ts';
+import { type Endpoints, type Event, type Pod, Watch } from './api.ts';
 
 const root = join(import.meta.dirname, '../..');
 const cluster = join(import.meta.dirname, 'cluster');
@@ -41,17 +41,19 @@ export class Stage implements AsyncDisposable {
   readonly namespace: string;
   readonly pods: Watch<Pod>;
   readonly endpoints: Watch<Endpoints>;
+  readonly events: Watch<Event>;
   readonly #directory: string;
   readonly #variant: string;
 
   private constructor(
-    parts: Pick<Stage, 'namespace' | 'pods' | 'endpoints'>,
+    parts: Pick<Stage, 'namespace' | 'pods' | 'endpoints' | 'events'>,
     directory: string,
     variant: string,
   ) {
     this.namespace = parts.namespace;
     this.pods = parts.pods;
     this.endpoints = parts.endpoints;
+    this.events = parts.events;
     this.#directory = directory;
     this.#variant = variant;
   }
@@ -68,12 +70,13 @@ export class Stage implements AsyncDisposable {
       );
     }
     const config = await kubeconfig();
-    const [pods, endpoints] = await Promise.all([
+    const [pods, endpoints, events] = await Promise.all([
       Watch.open<Pod>(config, namespace, 'pods'),
       Watch.open<Endpoints>(config, namespace, 'endpoints'),
+      Watch.open<Event>(config, namespace, 'events'),
     ]);
     const directory = join(root, 'build/kubernetes', namespace);
-    const stage = new Stage({ namespace, pods, endpoints }, directory, options.variant);
+    const stage = new Stage({ namespace, pods, endpoints, events }, directory, options.variant);
     await stage.apply(options);
     await stage.rolledOut();
     return stage;
@@ -149,6 +152,7 @@ export class Stage implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.pods[Symbol.dispose]();
     this.endpoints[Symbol.dispose]();
+    this.events[Symbol.dispose]();
     // Nobody waits for the drain of what no test looks at any more.
     await this.kubectl('delete', 'pods', '--all', '--force', '--grace-period=0', '--wait=false');
     await kubectl('delete', 'namespace', this.namespace, '--wait=false');
