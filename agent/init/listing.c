@@ -1,6 +1,7 @@
 #include "listing.h"
 
 #include <fcntl.h>
+#include <stdint.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 

@@ -2,7 +2,7 @@
 #ifndef BATON_LISTING_H
 #define BATON_LISTING_H
 
-#include "base.h"
+#include <stdbool.h>
 
 struct listing {
     int fd;

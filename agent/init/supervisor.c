@@ -11,6 +11,7 @@
 #include "processes.h"
 #include "roles.h"
 #include "signals.h"
+#include "spawn_verb.h"
 #include "stop.h"
 #include "termination.h"
 #include "verbs.h"
@@ -191,7 +192,7 @@ static int reap(void)
             break;
         verb_context.reaped++;
         if (agent_reaped(pid, status, now_ms(), &code)) {
-            verbs_agent_lost();
+            spawn_verb_unanswered();
             verdict = code;
             if (verdict > 0)
                 termination_write("the agent exited with %d before it ran anything: the log says why", verdict);
@@ -203,7 +204,7 @@ static int reap(void)
         if (!process)
             continue;
         if (process->exec_fd >= 0)
-            verb_spawn_progress(process); /* it was a failed exec: that is the answer to `spawn`, not an exit */
+            spawn_verb_progress(process); /* it was a failed exec: that is the answer to `spawn`, not an exit */
         if (!process->pid)
             continue;
         process->exited = true;
@@ -319,7 +320,7 @@ static int serve(void)
         if (more) {
             FOR_EACH_PROCESS(process)
                 if (process->exec_fd >= 0)
-                    verb_spawn_progress(process);
+                    spawn_verb_progress(process);
             take_notifications();
             take_requests();
             control_serve();
@@ -413,7 +414,7 @@ static bool open_all(char **argv)
     if (control && !control_open(control, &why))
         say("control socket %s: %s, %s; clients will not find it", control, errno_name(errno), why);
     verb_context.pages_fd = pages_fd;
-    verb_context.notify_address = notify_fd < 0 ? NULL : notify_address;
+    spawn_notify_address = notify_fd < 0 ? NULL : notify_address;
     return true;
 }
 

@@ -11,13 +11,6 @@ void verb_perform(struct fields *request);
 /* Answers a frame that could not be read at all. */
 void verb_refuse_frame(void);
 
-/* Hears how the exec of a process went, and answers its `spawn`, once that is known. A process whose exec failed is
- * freed. */
-void verb_spawn_progress(struct process *process);
-
-/* The agent is gone: nobody waits for the answers that are still owed to it. */
-void verbs_agent_lost(void);
-
 /* Where a routed signal goes: how many pids were written to `pids` (PROCESSES_MAX); 0 when the signal is not routed. */
 size_t route_of(int signal, pid_t *pids);
 
@@ -28,7 +21,6 @@ extern int exit_code_asked;
 /* What the verbs need of the supervisor, set before the first request. */
 struct verb_context {
     int pages_fd;
-    const char *notify_address;
     unsigned long reaped; /* processes since the start */
 };
 extern struct verb_context verb_context;
