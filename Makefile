@@ -48,10 +48,11 @@ pick = $(if $(filter $(NATIVE),$(1)),$(2),$(3))
 libc = $(call pick,$(1),$(if $(MUSL),musl-dev,libc6-dev),libc6-dev-$(1)-cross)
 
 ENGINE := docker
-IMAGE = $(ENGINE) build --platform linux/$(ARCH) --build-arg TARGETARCH=$(ARCH) --file deploy/docker/Dockerfile
+IMAGE = $(BUILDKIT) $(ENGINE) build --platform linux/$(ARCH) --build-arg TARGETARCH=$(ARCH) --file deploy/docker/Dockerfile
 
-# Of another architecture: baton:init-arm64, baton:latest-arm64. The classic builder cannot, BuildKit can (DOCKER_BUILDKIT=1).
+# Of another architecture: baton:init-arm64, baton:latest-arm64, which the classic builder cannot make.
 TAG_SUFFIX := $(filter-out -$(NATIVE),-$(ARCH))
+BUILDKIT := $(if $(TAG_SUFFIX),DOCKER_BUILDKIT=1)
 
 images: dist/$(ARCH)/bundled
 	$(IMAGE) --target init --tag baton:init$(TAG_SUFFIX) .

@@ -5,7 +5,7 @@ import { type Exit, exitCode } from './exit.ts';
 import { settle, shorten } from './outcome.ts';
 import { noteTold } from './process.ts';
 import type { EventOf, Process, Stopping } from './state.ts';
-import { refuse } from './trigger.ts';
+import { refuse, whyNoMore } from './trigger.ts';
 import { processes, set, type Turn, update } from './turn.ts';
 
 /**
@@ -104,7 +104,7 @@ function enterLameDuck(turn: Turn, since: number, asked: Partial<Stopping>): voi
   set(turn, { stopping: { ...FRESH, lameDuckEnds, ...asked }, preparing: null, next: null });
   if (preparing !== null) refuse(turn, preparing);
   if (next !== null) refuse(turn, next);
-  abandon(turn, 'superseded', 'the container is stopping');
+  abandon(turn, 'superseded', whyNoMore(turn));
 }
 
 function askAllToStop(turn: Turn): void {

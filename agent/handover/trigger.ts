@@ -26,7 +26,13 @@ export function refuseTrigger(turn: Turn, event: EventOf<'trigger'>): void {
 }
 
 export function refuse(turn: Turn, trigger: Trigger): void {
-  conclude(turn, trigger, { result: 'refused', reason: 'the container is stopping', generation: null });
+  conclude(turn, trigger, { result: 'refused', reason: whyNoMore(turn), generation: null });
+}
+
+/** Why no generation begins any more. */
+export function whyNoMore({ state: { stopping } }: Turn): string {
+  const drainOnly = stopping !== null && stopping.drained !== null && stopping.deadline === null;
+  return drainOnly ? 'the container was asked to drain' : 'the container is stopping';
 }
 
 export function follow(turn: Turn, trigger: Trigger): void {

@@ -117,7 +117,7 @@ describe.concurrent('drain', () => {
     expect(await service.baton('drain')).toMatchObject({ code: 0, stdout: 'drained\n' });
     expect(await service.baton('reload')).toMatchObject({
       code: 1,
-      stdout: 'refused: the container is stopping\n',
+      stdout: 'refused: the container was asked to drain\n',
     });
     expect(await service.stop()).toEqual({ code: 0, signal: null });
     const stop = service.log.findIndex(({ msg }) => msg === 'stop asked for by a signal');

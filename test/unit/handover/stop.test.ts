@@ -88,6 +88,21 @@ describe('a stop signal', () => {
     expect(scenario.prepared('c').effects()).toEqual([]);
   });
 
+  test('after a drain alone the answer says that', () => {
+    const scenario = Scenario.serving().tell({ type: 'drain', event: 1 }).trigger('control', 2);
+    expect(scenario.effects()).toContainEqual(
+      expect.objectContaining({
+        type: 'settle',
+        event: 2,
+        text: 'refused: the container was asked to drain',
+      }),
+    );
+    scenario.tell({ type: 'stop', event: 3 }).trigger('control', 4);
+    expect(scenario.effects()).toContainEqual(
+      expect.objectContaining({ type: 'settle', event: 4, text: 'refused: the container is stopping' }),
+    );
+  });
+
   test('a reload from then on is refused', () => {
     const scenario = Scenario.serving({ drainDelay: 5000 })
       .tell({ type: 'stop', event: 1 })
