@@ -4,11 +4,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { expect, vi } from 'vitest';
-import type { Status } from '../../agent/health/status.ts';
+import { expect } from 'vitest';
 import { buildApp } from '../apps/build.ts';
 import { startLoad } from '../load/load.ts';
-import { httpGet } from '../support/deployed.ts';
+import { unharmed } from '../load/report.ts';
+import { untilStatus } from '../support/deployed.ts';
 import { freePort } from '../support/service.ts';
 import { containerTest } from './support/container.ts';
 import { Events } from './support/events.ts';
@@ -16,7 +16,6 @@ import { removable } from './support/leftovers.ts';
 
 const run = promisify(execFile);
 const TOP = join(import.meta.dirname, '../..');
-const unharmed = { failed: 0, stale: 0 };
 
 /** A plugin of docker, or a command of its own, as in Debian; undefined where it is not installed. */
 const compose = await firstThatRuns([['docker', 'compose'], ['docker-compose']]);
@@ -83,12 +82,11 @@ class Project implements AsyncDisposable {
     return startLoad({ port: this.port, mode, connections: 4, rate: 100, timeoutMs: 30_000 });
   }
 
-  generation(id: number): Promise<boolean> {
-    const serves = async () => {
-      const status: Status = JSON.parse((await httpGet(this.healthPort, '/status')).body);
-      return status.active?.generation === id && status.phase === 'steady';
-    };
-    return vi.waitUntil(serves, { timeout: 30_000 });
+  async generation(id: number): Promise<void> {
+    await untilStatus(
+      this.healthPort,
+      ({ active, phase }) => active?.generation === id && phase === 'steady',
+    );
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,6 @@
 /** HEALTHCHECK with the native client: what the engine sees of fifty handovers. */
 import { expect } from 'vitest';
+import { unharmed } from '../load/report.ts';
 import { Container, containerTest } from './support/container.ts';
 import { Events } from './support/events.ts';
 
@@ -18,9 +19,7 @@ containerTest('healthy through fifty handovers, five of which lose their agent',
   });
   using events = await Events.of(container.id);
   await events.until(({ verdicts }) => verdicts.length > 0);
-  const loads = (['per-request', 'keep-alive'] as const).map((mode) =>
-    container.load({ mode, connections: 4, rate: 100 }),
-  );
+  const loads = container.loads({ connections: 4, rate: 100 });
 
   for (let handover = 1; handover <= HANDOVERS; handover++) {
     const outcome = await container.outcomeOf(async () => {
@@ -34,7 +33,7 @@ containerTest('healthy through fifty handovers, five of which lose their agent',
 
   expect(events.verdicts).toEqual(['healthy']);
   expect(new Set(events.probes)).toEqual(new Set(['0']));
-  for (const load of loads) expect(await load.stop()).toMatchObject({ failed: 0, stale: 0 });
+  for (const load of loads) expect(await load.stop()).toMatchObject(unharmed);
   const agents = container.log.filter(({ msg }) => msg === 'listening');
   expect(agents).toHaveLength(6);
   expect(await container.stop()).toBe(0);

@@ -1,20 +1,19 @@
 /** What an engine does to a container that lives: a signal, a stop, a restart, a pause. */
 import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
+import { unharmed } from '../load/report.ts';
 import { Container, containerTest, docker } from './support/container.ts';
 import { Events } from './support/events.ts';
 
-const unharmed = { failed: 0, stale: 0 };
 const SIGTERM = '15';
 /** A client that is held up on a busy machine finds its idle connection open. */
 const patient = { DRAIN_GRACE_MS: '5000' };
 
-const underLoad = (container: Container) =>
-  (['per-request', 'keep-alive'] as const).map((mode) => container.load({ mode, connections: 4, rate: 100 }));
+const busy = { connections: 4, rate: 100 };
 
 containerTest('docker kill -s HUP starts what is there anew', async () => {
   await using container = await Container.start({ environment: patient });
-  const loads = underLoad(container);
+  const loads = container.loads(busy);
   const { active } = await container.status();
   expect(await container.outcomeOf(() => container.kill('SIGHUP'))).toMatchObject({
     outcome: 'promoted',
@@ -119,7 +118,7 @@ describe('docker pause', () => {
     await using container = await Container.start({ healthInterval: 1000, environment: patient });
     using events = await Events.of(container.id);
     await events.until(({ verdicts }) => verdicts.length === 1);
-    const loads = underLoad(container);
+    const loads = container.loads(busy);
     await Promise.all(loads.map((load) => load.completed(10)));
     // What is changed meanwhile is found afterwards.
     const outcome = await container.outcomeOf(() => pauseFor(container, () => container.update('v2')));
@@ -140,7 +139,7 @@ describe('docker pause', () => {
       flags: ['--ready', 'exec:/bin/sleep 2', '--ready-timeout', '5s'],
       environment: patient,
     });
-    const loads = underLoad(container);
+    const loads = container.loads(busy);
     const outcome = await container.outcomeOf(async () => {
       await container.update('v2');
       await container.until(({ candidate }) => candidate !== null);

@@ -1,9 +1,9 @@
 /** A container's limits: what the program is told of them, and a version that does not fit. */
 import { describe, expect } from 'vitest';
+import { unharmed } from '../load/report.ts';
 import { Container, containerTest, docker } from './support/container.ts';
 
 const MEBIBYTE = 1 << 20;
-const unharmed = { failed: 0, stale: 0 };
 
 /** What the serving program finds in its environment. */
 async function told(container: Container): Promise<Record<string, string>> {

@@ -1,6 +1,7 @@
 /** Every base × user × way of being started: a start, a hot restart under load, a bad version, a stop. */
 import type { HostConfig } from 'dockerode';
 import { describe, expect, vi } from 'vitest';
+import { unharmed } from '../load/report.ts';
 import { Container, containerTest } from './support/container.ts';
 import { type Base, baseNames } from './support/engine.ts';
 
@@ -23,8 +24,6 @@ const ways: Readonly<Record<string, HostConfig>> = {
 const cells = baseNames.flatMap((base) =>
   users.flatMap((user) => Object.entries(ways).map(([way, hostConfig]) => ({ base, user, way, hostConfig }))),
 );
-
-const unharmed = { failed: 0, stale: 0 };
 
 // Two processors: more at once take no less time.
 vi.setConfig({ maxConcurrency: 3 });

@@ -1,8 +1,7 @@
 /** Two Batons in one network namespace, or in one PID namespace, where one of them is not PID 1. */
 import { describe, expect } from 'vitest';
+import { unharmed } from '../load/report.ts';
 import { Container, containerTest } from './support/container.ts';
-
-const unharmed = { failed: 0, stale: 0 };
 
 const generationOf = async (container: Container) => {
   const { exitCode, output } = await container.baton('status', '--json');

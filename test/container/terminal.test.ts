@@ -1,10 +1,9 @@
 /** `docker run -it`: a real terminal, whose keys are signals. */
 import { describe, expect } from 'vitest';
+import { unharmed } from '../load/report.ts';
 import { Container, containerTest, docker } from './support/container.ts';
 import { removable } from './support/leftovers.ts';
 import { CTRL_C, CTRL_Z, Terminal } from './support/terminal.ts';
-
-const unharmed = { failed: 0, stale: 0 };
 
 /** TIOCGWINSZ: ioctl_tty(2). */
 const TELL_SIZE =

@@ -75,9 +75,9 @@ export abstract class Deployed {
   }
 
   /** Both kinds of client at once, at 50 requests a second each. */
-  loads(): Load[] {
+  loads(options: Partial<LoadOptions> = {}): Load[] {
     const modes = ['per-request', 'keep-alive'] as const;
-    return modes.map((mode) => this.load({ mode, connections: 2, rate: 50 }));
+    return modes.map((mode) => this.load({ mode, connections: 2, rate: 50, ...options }));
   }
 
   /** Probes `path` of the health endpoint again and again, each time on a new connection; whatever is not 200 has failed. */
@@ -108,14 +108,8 @@ export abstract class Deployed {
     return JSON.parse((await this.health('/status')).body);
   }
 
-  /** Asks until the status is as wanted: pages are published at each change, but announced to nobody. */
-  async until(wanted: (status: Status) => boolean): Promise<Status> {
-    for (;;) {
-      const { status, body } = await this.health('/status');
-      const now: Status | null = status === 200 ? JSON.parse(body) : null;
-      if (now && wanted(now)) return now;
-      await pause(5);
-    }
+  until(wanted: (status: Status) => boolean): Promise<Status> {
+    return untilStatus(this.healthPort, wanted);
   }
 
   /** Everything that Baton has logged so far, its plain lines left out. */
@@ -138,6 +132,16 @@ export abstract class Deployed {
     const from = this.log.length;
     await act();
     return this.waitForLog(({ outcome }) => outcome !== undefined, from);
+  }
+}
+
+/** Asks until the status is as wanted: pages are published at each change, but announced to nobody. */
+export async function untilStatus(healthPort: number, wanted: (status: Status) => boolean): Promise<Status> {
+  for (;;) {
+    const { status, body } = await httpGet(healthPort, '/status');
+    const now: Status | null = status === 200 ? JSON.parse(body) : null;
+    if (now && wanted(now)) return now;
+    await pause(5);
   }
 }
 

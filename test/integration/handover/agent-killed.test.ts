@@ -4,10 +4,9 @@ import { kill } from 'node:process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { Report } from '../../load/report.ts';
+import { unharmed } from '../../load/report.ts';
 import { Gate } from '../../support/gate.ts';
 import { Service, type ServiceOptions } from '../../support/service.ts';
-
-const unharmed = { failed: 0, stale: 0 };
 
 /** The service under load and both probes, all of which have to go without a failure. */
 async function watched(options: ServiceOptions = {}) {
