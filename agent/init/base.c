@@ -22,6 +22,7 @@ enum {
 void say(const char *format, ...)
 {
     static const char prefix[] = "baton: ";
+    static bool stuck; /* nobody read last time: then only the first of many lines costs patience */
     char line[1024];
     int error = errno;
     va_list args;
@@ -37,7 +38,8 @@ void say(const char *format, ...)
     /* A log that cannot be written is no reason to do anything else than go on, nor is one that nobody reads a reason to wait.
      * Where poll(2) sees room in a pipe, there is some for PIPE_BUF bytes. */
     struct pollfd log = {.fd = STDERR_FILENO, .events = POLLOUT};
-    if (poll(&log, 1, SAY_PATIENCE_MS) > 0) {
+    stuck = poll(&log, 1, stuck ? 0 : SAY_PATIENCE_MS) <= 0;
+    if (!stuck) {
         ssize_t ignored = write(STDERR_FILENO, line, length);
         (void)ignored;
     }

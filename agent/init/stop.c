@@ -52,11 +52,11 @@ int64_t stop_tick(int64_t now)
         int64_t own = began + process->stop_timeout, last = asked + process->stop_grace;
         int64_t due = own < last ? own : last;
         if (due <= now) {
+            process_kill(process, SIGKILL, false); /* it has no group of its own until its setsid(2) */
+            process_kill(process, SIGKILL, true);
             termination_say("pid %d did not end within %lld ms%s: killing it", (int)process->pid,
                             (long long)(own < last ? process->stop_timeout : process->stop_grace),
                             own < last ? "" : " of the container's stop signal");
-            process_kill(process, SIGKILL, false); /* it has no group of its own until its setsid(2) */
-            process_kill(process, SIGKILL, true);
             process->killed = true;
             continue;
         }
