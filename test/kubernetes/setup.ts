@@ -65,7 +65,7 @@ async function importBusybox(): Promise<void> {
   const links = join(work, 'busybox');
   await mkdir(links, { recursive: true });
   await run(busybox, ['--install', '-s', links]);
-  await importImage('docker.io/library/busybox:stable', {}, [`${busybox}:${busybox}`, `${links}:/bin`]);
+  await importImage('baton.test/busybox:stable', {}, [`${busybox}:${busybox}`, `${links}:/bin`]);
 }
 
 async function importImage(name: string, config: object, content: readonly string[]): Promise<void> {

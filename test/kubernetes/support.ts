@@ -87,7 +87,10 @@ export class Stage implements AsyncDisposable {
     const kustomization = {
       namespace: this.namespace,
       bases: [relative(this.#directory, join(root, 'deploy/kubernetes', this.#variant))],
-      images: [{ name: 'registry.example/app', newName: 'baton.test/app', newTag: version }],
+      images: [
+        { name: 'registry.example/app', newName: 'baton.test/app', newTag: version },
+        { name: 'busybox', newName: 'baton.test/busybox' },
+      ],
       ...(patch && { patchesStrategicMerge: ['patch.yaml'] }),
     };
     await mkdir(this.#directory, { recursive: true });
