@@ -39,7 +39,7 @@ const TOGETHER =
 /** A stop-timeout that was asked for and will not be had when the container stops, as a clause; null when it fits. */
 export function cutStopTimeout({ stopTimeout, drainDelay, stopGrace }: Config): string | null {
   const left = stopBudget(stopGrace) - drainDelay;
-  if (stopTimeout <= left) return null;
+  if (stopTimeout === null || stopTimeout <= left) return null;
   const [timeout, cut, grace] = [stopTimeout, left, stopGrace].map(formatDuration);
   return `${timeout} after a reload, but ${cut} when the container stops, which is what stop-grace, ${grace}, leaves (raise stop-grace, ${TOGETHER})`;
 }

@@ -198,6 +198,7 @@ function settle(values: Values, around: { terminal: boolean; stopGrace: number }
     store: values.store ?? null,
     user: values.user ?? null,
     pidfile: values.pidfile ?? null,
+    stopTimeout: values.stopTimeout ?? null,
     stopGrace: values.stopGrace ?? around.stopGrace,
     listen,
     ready: values.ready ?? (accepts ? { method: 'accepting' } : { method: 'delay', ms: 1000 }),

@@ -74,6 +74,7 @@ const EXAMPLES: Partial<Record<OptionKey, string>> = {
   watch: '[/srv/app/server, /etc/app]',
   store: '/var/lib/baton',
   ready: 'accepting',
+  stopTimeout: '20s',
   stopGrace: '30s',
   user: 'app:app',
   pidfile: '/run/app.pid',

@@ -257,11 +257,12 @@ const fields = {
     description:
       'The signal that asks the program to finish its work and exit: SIGQUIT for nginx, SIGTERM for most others.',
   }),
-  stopTimeout: z.prefault(duration(0, DAY), '20s').register(optionMeta, {
+  stopTimeout: z.optional(duration(0, DAY)).register(optionMeta, {
     group: 'Stopping',
     placeholder: 'DURATION',
+    otherwise: '20s after a reload; when the container stops, all that stop-grace leaves',
     description:
-      'How long the program may take from the stop signal to its exit; then SIGKILL ends it. This alone counts for what a reload replaced; when the container stops, what is left of stop-grace counts, too.',
+      'How long the program may take from the stop signal to its exit; then SIGKILL ends it. When the container stops, never longer than stop-grace leaves.',
   }),
   stopGrace: z.optional(duration(1000, DAY)).register(optionMeta, {
     group: 'Stopping',
@@ -347,7 +348,8 @@ type Settled<T> = undefined extends T ? Exclude<T, undefined> | null : T;
 /**
  * The effective configuration. Durations are milliseconds, signals numbers (1..64), addresses URLs (address.ts).
  * null: `watch` the program's own executable ([]: nothing); `health` off; `control` the abstract address; `store` the
- * first that can be used; `user`, `directory` Baton's own; `pidfile` none.
+ * first that can be used; `user`, `directory` Baton's own; `pidfile` none; `stopTimeout` RELOAD_STOP_TIMEOUT after a
+ * reload, and when the container stops all that `stopGrace` leaves (stop-budget.ts).
  */
 export type Config = {
   readonly [K in Exclude<OptionKey, 'listen' | 'ready' | 'stopGrace' | 'logFormat'>]: Settled<Values[K]>;

@@ -6,6 +6,9 @@
 const LAST_PART = 0.1;
 const LAST_PART_MAX = 1000;
 
+/** How long what a reload replaced may take, ms, where no stop-timeout is given. Nobody waits for it: it ends what hangs. */
+export const RELOAD_STOP_TIMEOUT = 20_000;
+
 /**
  * Until when what still runs is killed, so that the orchestrator's SIGKILL never comes first.
  * @param stopGrace the orchestrator's own time, ms

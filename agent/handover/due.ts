@@ -3,6 +3,7 @@
  * other's.
  */
 import { formatDuration } from '../../config/duration.ts';
+import { RELOAD_STOP_TIMEOUT } from '../../config/stop-budget.ts';
 import type { EventOf, Policy, Process, State } from './state.ts';
 import { nextBegins } from './trigger.ts';
 import { processes, type Turn, update } from './turn.ts';
@@ -36,6 +37,12 @@ export function putOff(turn: Turn, { missed }: EventOf<'held-up'>): void {
     });
 }
 
+/** From the stop signal to SIGKILL, ms, whatever the orchestrator's patience. */
+export function drainTime({ stopTimeout }: Policy, { stopping }: State): number {
+  const deadline = stopping?.deadline ?? null;
+  return stopTimeout ?? (deadline === null ? RELOAD_STOP_TIMEOUT : Number.POSITIVE_INFINITY);
+}
+
 /** When the machine wants to be called again, or null. */
 export function nextDeadline(policy: Policy, state: State): number | null {
   const times = [
@@ -48,9 +55,12 @@ export function nextDeadline(policy: Policy, state: State): number | null {
 }
 
 /** The container's stop cuts the time of all, of those too that a reload replaced before. */
-function killTime({ stopTimeout }: Policy, { stopping }: State, { pid, stop }: Process): number | null {
+function killTime(policy: Policy, state: State, { pid, stop }: Process): number | null {
   if (pid === null || stop === null || stop.killed) return null;
-  return Math.min(stop.since + stopTimeout, stopping?.deadline ?? Number.POSITIVE_INFINITY);
+  return Math.min(
+    stop.since + drainTime(policy, state),
+    state.stopping?.deadline ?? Number.POSITIVE_INFINITY,
+  );
 }
 
 function readyTime({ state, stop, readyBy }: Process): number | null {

@@ -1,6 +1,6 @@
 /** Time to drain that is up: SIGKILL, and word of what it costs. */
 import { formatDuration } from '../../config/duration.ts';
-import { toKill } from './due.ts';
+import { drainTime, toKill } from './due.ts';
 import { kill, partsOf } from './process.ts';
 import type { Process } from './state.ts';
 import { addReason } from './stop.ts';
@@ -19,11 +19,11 @@ export function killOverdue(turn: Turn): void {
 type Limit = 'stop-timeout' | 'stop-grace';
 
 /** What would have to be raised. */
-function limitOf({ policy, at }: Turn, { stop }: Process): Limit {
-  return stop !== null && stop.since + policy.stopTimeout <= at ? 'stop-timeout' : 'stop-grace';
+function limitOf({ policy, state, at }: Turn, { stop }: Process): Limit {
+  return stop !== null && stop.since + drainTime(policy, state) <= at ? 'stop-timeout' : 'stop-grace';
 }
 
-function sentence({ policy, at }: Turn, processes: readonly Process[], limit: Limit): string {
+function sentence({ policy, state, at }: Turn, processes: readonly Process[], limit: Limit): string {
   const which = [...Map.groupBy(processes, ({ key }) => partsOf(key).generation)].map(
     ([generation, members]) => `generation ${generation} (pid ${members.map(({ pid }) => pid).join(', ')})`,
   );
@@ -31,7 +31,7 @@ function sentence({ policy, at }: Turn, processes: readonly Process[], limit: Li
   const seconds = `${(waited / 1000).toFixed(1)} s`;
   const remedy =
     limit === 'stop-timeout'
-      ? `stop-timeout is ${formatDuration(policy.stopTimeout)} (raise it)`
+      ? `stop-timeout is ${formatDuration(drainTime(policy, state))} (raise it)`
       : `stop-grace, ${formatDuration(policy.stopGrace)}, leaves no more (raise it together with the orchestrator's own)`;
   return `${which.join(', ')} did not end within ${seconds} and was killed, what it had begun is lost: ${remedy}`;
 }

@@ -58,6 +58,7 @@ export function processPorts(world: World): Pick<Ports, 'now' | 'prepare' | 'spa
   const binary = batonBinary();
   const options = artifactOptions(config);
   const { directory } = options;
+  const stopGrace = stopBudget(config.stopGrace);
   const variables = (generation: number, instance: number) => ({
     ...programVariables(generation, instance),
     ...limitVariables(limits(), process.env),
@@ -79,8 +80,8 @@ export function processPorts(world: World): Pick<Ports, 'now' | 'prepare' | 'spa
         group: config.user?.group ?? undefined,
         directory,
         stopSignal: config.stopSignal,
-        stopTimeout: config.stopTimeout,
-        stopGrace: stopBudget(config.stopGrace),
+        stopTimeout: config.stopTimeout ?? stopGrace,
+        stopGrace,
         stopScope: config.stopScope,
       });
       log.info(

@@ -12,8 +12,11 @@ export interface Policy {
   /** How long a candidate may take to become ready, ms. */
   readonly readyTimeout: number;
   readonly stopSignal: number;
-  /** From the stop signal to SIGKILL, ms; less where the container's stop leaves less. */
-  readonly stopTimeout: number;
+  /**
+   * From the stop signal to SIGKILL, ms; less where the container's stop leaves less. null: RELOAD_STOP_TIMEOUT, and once the
+   * orchestrator waits for the container's end all that it leaves.
+   */
+  readonly stopTimeout: number | null;
   /** How long the orchestrator waits from its stop signal to its own SIGKILL, ms. */
   readonly stopGrace: number;
   readonly stopScope: Scope;

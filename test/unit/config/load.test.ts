@@ -24,7 +24,7 @@ describe('defaults', () => {
       ready: { method: 'delay', ms: 1000 },
       readyTimeout: 30_000,
       stopSignal: 15,
-      stopTimeout: 20_000,
+      stopTimeout: null,
       stopGrace: 10_000,
       stopScope: 'process',
       drainDelay: 0,
@@ -89,7 +89,7 @@ describe('precedence', () => {
       ok: true,
       file: FILE,
       config: {
-        stopTimeout: 20_000,
+        stopSignal: 15,
         settle: 1000,
         instances: 3,
         user: { user: 'flag' },
@@ -97,7 +97,7 @@ describe('precedence', () => {
         command: ['flag', '--user', 'x'],
       },
       sources: {
-        stopTimeout: { from: 'default' },
+        stopSignal: { from: 'default' },
         settle: { from: 'file', file: FILE, line: 1, column: 9 },
         instances: { from: 'environment' },
         user: { from: 'flag' },

@@ -12,9 +12,9 @@ const policies: fc.Arbitrary<Policy> = fc.record({
   instances: fc.integer({ min: 1, max: 3 }),
   readyTimeout: fc.constant(30),
   stopSignal: fc.constant(15),
-  stopTimeout: fc.constant(20),
-  // Less than a drain takes, or more.
-  stopGrace: fc.constantFrom(12, 60),
+  stopTimeout: fc.constantFrom(20, null),
+  // Less than a drain takes, or more; and more than what has no stop-timeout has after a reload.
+  stopGrace: fc.constantFrom(12, 60, 30_000),
   stopScope: fc.constantFrom('process', 'group'),
   drainDelay: fc.constantFrom(0, 5),
   restartLimit: fc.integer({ min: 1, max: 5 }),

@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { project } from '../../../agent/handover/machine.ts';
 import type { Effect, Event, Generation, Outcome, Process, State } from '../../../agent/handover/state.ts';
+import { RELOAD_STOP_TIMEOUT } from '../../../config/stop-budget.ts';
 import type { World } from './world.ts';
 
 const SIGKILL = 9;
@@ -74,7 +75,7 @@ export class Rules {
         this.#drained = { since, ends: since + (before.active === null ? 0 : drainDelay) };
     } else if (this.#deadline === Number.POSITIVE_INFINITY) {
       const hook = this.#drained !== null && since <= this.#drained.ends + 2000 ? this.#drained : null;
-      this.#deadline = (hook?.since ?? since) + stopGrace * 0.9;
+      this.#deadline = (hook?.since ?? since) + stopGrace - Math.min(stopGrace * 0.1, 1000);
     }
   }
 
@@ -147,9 +148,11 @@ export class Rules {
     const program = programs.get(key);
     if (signal === SIGKILL) {
       rule('5: asked before it is killed', this.#stopAsked.has(key) || this.#finished.has(key));
+      const otherwise = this.#deadline === Number.POSITIVE_INFINITY ? RELOAD_STOP_TIMEOUT : this.#deadline;
       const inTime =
         program?.alive !== true ||
-        (program.toldAt !== null && Math.min(program.toldAt + policy.stopTimeout, this.#deadline) <= at);
+        (program.toldAt !== null &&
+          Math.min(program.toldAt + (policy.stopTimeout ?? otherwise), this.#deadline) <= at);
       rule(`5: ${key} has its whole drain time`, inTime);
       this.#killed.add(key);
       return;

@@ -267,6 +267,35 @@ describe('the time that the orchestrator gives', () => {
   });
 });
 
+describe('where no stop-timeout is given', () => {
+  const given = { stopTimeout: null, stopGrace: 60_000 };
+  const lost = (scenario: Scenario) => scenario.effects('overdue').map(({ text }) => text);
+
+  test('the program has all that stop-grace leaves when the container stops', () => {
+    const scenario = Scenario.serving({ ...given, drainDelay: 12_000 }).tell({ type: 'stop', event: 1 });
+    expect(lost(scenario.wait(12_000).wait(46_999))).toEqual([]);
+    expect(lost(scenario.wait(1))).toEqual([
+      expect.stringMatching(/^generation 1 .* stop-grace, 1m, leaves/),
+    ]);
+  });
+
+  test('what a reload replaced has 20 s', () => {
+    const scenario = Scenario.serving(given).candidate('b').allReady();
+    expect(lost(scenario.wait(19_999))).toEqual([]);
+    expect(lost(scenario.wait(1))).toEqual([expect.stringMatching(/^generation 1 .* stop-timeout is 20s/)]);
+  });
+
+  test('and all that stop-grace leaves, when the container stops meanwhile', () => {
+    const scenario = Scenario.serving(given).candidate('b').allReady().wait(15_000);
+    expect(scenario.tell({ type: 'stop', event: 1 }).projection.deadline).toBe(15_000 + 59_000);
+  });
+
+  test('what is asked to stop while no orchestrator waits has 20 s', () => {
+    const scenario = Scenario.serving({ ...given, restartLimit: 1, instances: 2 }).exits('1.0.1', 3);
+    expect(scenario.projection.deadline).toBe(20_000);
+  });
+});
+
 describe('what a stop cost is told, and why it came', () => {
   test('killed for want of stop-grace', () => {
     const scenario = Scenario.serving({ stopGrace: 10_000, instances: 2 }).tell({ type: 'stop', event: 1 });
