@@ -5,6 +5,7 @@ import type { Config } from '../config/schema.ts';
 import { Agent, type Legacy, type Settings } from './agent.ts';
 import { openStore } from './artifact/store.ts';
 import { openCgroup } from './container/cgroup.ts';
+import { killedTogether } from './container/limits.ts';
 import { writeTerminationLog } from './container/termination-log.ts';
 import { STATE_VERSION } from './handover/state.ts';
 import { type HeldListener, Init, type InitEvent } from './init.ts';
@@ -42,7 +43,9 @@ export async function run(load: () => Promise<Settings>): Promise<void> {
     environment: process.env,
     pid: process.ppid,
   });
+  const cgroup = openCgroup();
   if (store.note) log.warn(store.note);
+  if (!legacy && cgroup.killsTogether()) log.warn(killedTogether(cgroup.limits()));
   if (config.control)
     await init.control(config.control).catch((error: Error) => log.error(`control socket: ${error.message}`));
 
@@ -53,7 +56,7 @@ export async function run(load: () => Promise<Settings>): Promise<void> {
     health,
     listeners,
     store,
-    cgroup: openCgroup(),
+    cgroup,
     oomKills: legacy?.oomKills ?? null,
   });
   const processes = [...inventory.processes, ...early.filter(isAboutProcess)];

@@ -23,6 +23,8 @@ export interface Cgroup {
   limits(): Limits;
   /** Processes killed since the cgroup was made; null where the kernel does not tell (v1 before Linux 4.13). */
   oomKills(): number | null;
+  /** Does the kernel kill everything here together when a limit of its memory is reached? v2 alone: `memory.oom.group`. */
+  killsTogether(): boolean;
 }
 
 /** @param root of the file system, for tests on recorded trees */
@@ -64,6 +66,14 @@ export function openCgroup(root = '/'): Cgroup {
       }
       return null;
     },
+
+    // A group counts for the limits of its own and of those above it.
+    killsTogether: () =>
+      unified.some(
+        (folder, index) =>
+          read(folder, 'memory.oom.group').trim() === '1' &&
+          unified.slice(index).some((above) => parseBytes(read(above, 'memory.max')) !== null),
+      ),
   };
 }
 

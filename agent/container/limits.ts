@@ -23,6 +23,12 @@ export function outOfMemory({ memory }: Limits): string {
   return memory === null ? 'out of memory' : `out of memory (limit ${binary(memory)})`;
 }
 
+/** What `killsTogether` (cgroup.ts) means, and what to do. */
+export function killedTogether({ memory }: Limits): string {
+  const limit = memory === null ? '' : `, ${binary(memory)}`;
+  return `when memory runs out the kernel kills the whole container (memory.oom.group), not the new generation alone: leave room for two generations in the limit${limit}, or have the kubelet set singleProcessOOMKill`;
+}
+
 function binary(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), units.length - 1);

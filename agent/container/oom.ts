@@ -13,7 +13,7 @@ const { SIGKILL } = constants.signals;
 const RECENT_MS = 10_000;
 
 export interface OomOptions {
-  readonly cgroup: Cgroup;
+  readonly cgroup: Pick<Cgroup, 'limits' | 'oomKills'>;
   /** ms */
   readonly now: () => number;
   /** What an agent before saw last: what was killed since then, possibly itself, is told by this one. */

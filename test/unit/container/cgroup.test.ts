@@ -66,6 +66,37 @@ describe('a container sees its limits and the kills', () => {
   });
 });
 
+describe('the kernel kills everything together', () => {
+  const own = 'sys/fs/cgroup';
+  const above = { 'proc/self/cgroup': '0::/pod/own\n', 'sys/fs/cgroup/pod/own/memory.max': 'max\n' };
+  test.each<[string, trees.Tree, boolean]>([
+    ['where a container of Kubernetes is told so', trees.killedTogether, true],
+    ['at the limit of the pod above it, too', trees.killedTogetherInPod, true],
+    ['where it is told of one above that has the limit', { ...trees.killedTogether, ...above }, true],
+    [
+      'not where it is told otherwise',
+      { ...trees.killedTogether, [`${own}/memory.oom.group`]: '0\n' },
+      false,
+    ],
+    ['not where nothing is told', trees.dockerV2, false],
+    ['not without a limit', { ...trees.killedTogether, [`${own}/memory.max`]: 'max\n' }, false],
+    [
+      'not at a limit below the group',
+      {
+        ...trees.killedTogether,
+        ...above,
+        [`${own}/memory.max`]: 'max\n',
+        [`${own}/pod/own/memory.max`]: '67108864\n',
+      },
+      false,
+    ],
+    ['not on v1, which has no such thing', trees.dockerV1OwnNamespace, false],
+    ['not where there is no cgroup', {}, false],
+  ])('%s', async (_, tree, together) => {
+    expect(await inTree(tree, (cgroup) => cgroup.killsTogether())).toBe(together);
+  });
+});
+
 describe('the folders of a cgroup', () => {
   const mount = (root: string, point: string) => `36 35 0:30 ${root} ${point} rw - cgroup2 cgroup2 rw`;
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { limitVariables, outOfMemory } from '../../../agent/container/limits.ts';
+import { killedTogether, limitVariables, outOfMemory } from '../../../agent/container/limits.ts';
 
 describe('the variables of the program', () => {
   const both = { cpu: 0.5, memory: 67108864 };
@@ -27,3 +27,10 @@ test.each([
   [2048 * 1024 ** 4, 'out of memory (limit 2048 TiB)'],
   [512, 'out of memory (limit 512 B)'],
 ])('%s bytes: %s', (memory, text) => expect(outOfMemory({ cpu: null, memory })).toBe(text));
+
+test('that the whole container is killed is told with what to do', () => {
+  expect(killedTogether({ cpu: null, memory: 67108864 })).toBe(
+    'when memory runs out the kernel kills the whole container (memory.oom.group), not the new generation alone: ' +
+      'leave room for two generations in the limit, 64 MiB, or have the kubelet set singleProcessOOMKill',
+  );
+});

@@ -62,6 +62,9 @@ export const dockerV2: Tree = {
   'sys/fs/cgroup/memory.events': EVENTS,
 };
 
+/** A container of Kubernetes 1.28 or later on v2, in a cgroup namespace of its own. */
+export const killedTogether: Tree = { ...dockerV2, 'sys/fs/cgroup/memory.oom.group': '1\n' };
+
 const SCOPE = `system.slice/docker-${ID}.scope`;
 
 /** `--cgroupns host` on v2: the host's whole tree is there, and its root has neither cpu.max nor memory.max. */
@@ -94,6 +97,12 @@ export const kubernetesV2: Tree = {
       [`sys/fs/cgroup${folder}/memory.max`, memory],
     ]),
   ),
+};
+
+/** The same of Kubernetes 1.28 or later. */
+export const killedTogetherInPod: Tree = {
+  ...kubernetesV2,
+  [`sys/fs/cgroup${POD.replace('kubepods.slice', '')}/cri-containerd-${ID}.scope/memory.oom.group`]: '1\n',
 };
 
 const USER = 'user.slice/user-1000.slice/user@1000.service';
