@@ -4,12 +4,15 @@ import process from 'node:process';
 import type { Config } from '../config/schema.ts';
 import { Agent, type Legacy, type Settings } from './agent.ts';
 import { openStore } from './artifact/store.ts';
-import { openCgroup } from './container/cgroup.ts';
+import { type Cgroup, openCgroup } from './container/cgroup.ts';
 import { killedTogether } from './container/limits.ts';
 import { writeTerminationLog } from './container/termination-log.ts';
+import { artifactOptions } from './handover/ports.ts';
 import { STATE_VERSION } from './handover/state.ts';
 import { type HeldListener, Init, type InitEvent } from './init.ts';
 import { flushLog, type Log, openLog } from './log.ts';
+import { readMountPoints } from './watch/mounts.ts';
+import { unwatchedCode } from './watch/unwatched.ts';
 
 const EXIT_CONFIG = 78;
 const EXIT_SOFTWARE = 70;
@@ -43,12 +46,11 @@ export async function run(load: () => Promise<Settings>): Promise<void> {
     environment: process.env,
     pid: process.ppid,
   });
-  const cgroup = openCgroup();
   if (store.note) log.warn(store.note);
-  if (!legacy && cgroup.killsTogether()) log.warn(killedTogether(cgroup.limits()));
   if (config.control)
     await init.control(config.control).catch((error: Error) => log.error(`control socket: ${error.message}`));
 
+  const cgroup = openCgroup();
   const agent = new Agent({
     init,
     settings,
@@ -65,6 +67,16 @@ export async function run(load: () => Promise<Settings>): Promise<void> {
   onEvent = (event) => agent.take(event);
   for (const event of early) agent.take(event);
   await agent.watch();
+  if (legacy) return;
+  for (const hint of await hints(config, cgroup)) log.warn(hint);
+}
+
+/** What is no mistake and yet may surprise; said once in the container's life. */
+async function hints(config: Config, cgroup: Cgroup): Promise<string[]> {
+  const unwatched =
+    config.watch === null ? await unwatchedCode(artifactOptions(config), await readMountPoints()) : null;
+  const together = cgroup.killsTogether() ? killedTogether(cgroup.limits()) : null;
+  return [unwatched, together].filter((hint) => hint !== null);
 }
 
 /** Null where there is none, or one of another version: what its processes are for is then unknown, and they are replaced. */
