@@ -14,16 +14,22 @@ const FLUSH_MS = 500;
 
 export async function openLog({ level, format }: LogOptions): Promise<Log> {
   const options = { level, base: { name: 'baton' }, timestamp: pino.stdTimeFunctions.isoTime };
-  if (format === 'pretty') {
-    const { default: pretty } = await import('pino-pretty');
-    return pino(
-      options,
-      pretty({ destination: STDERR, sync: true, colorize: process.stderr.isTTY, ignore: 'name' }),
-    );
-  }
+  const pretty = format === 'pretty' ? (await import('pino-pretty')).default : null;
   // Asynchronous and bounded: whoever reads the container's log may stop reading, and the agent must not wait for it.
   // With a minLength of 0, the default, flush() waits for nothing; 1 is as quick.
-  return pino(options, pino.destination({ dest: STDERR, sync: false, minLength: 1, maxLength: 1024 * 1024 }));
+  const destination = pino.destination(
+    pretty
+      ? { dest: STDERR, sync: true }
+      : { dest: STDERR, sync: false, minLength: 1, maxLength: 1024 * 1024 },
+  );
+  // On a full disk lines wait until there is room, and the service does not.
+  destination.on('error', () => {});
+  // pino calls this after a fatal line and at the exit; it would try for ever.
+  destination.flushSync = () => {};
+  return pino(
+    options,
+    pretty ? pretty({ destination, colorize: process.stderr.isTTY, ignore: 'name' }) : destination,
+  );
 }
 
 /** Writes out what is buffered; before the process ends. Not for ever: whoever reads the log may have stopped reading. */
