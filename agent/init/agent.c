@@ -3,17 +3,20 @@
 #include "node.h"
 #include "processes.h"
 #include "signals.h"
+#include "termination.h"
 
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum {
     BACKOFF_FIRST_MS = 50,
     BACKOFF_LAST_MS = 2000,
+    STILLBORN_MAX = 8, /* some five seconds */
     HEALTHY_AFTER_MS = 10000, /* an agent that lived this long starts the backoff anew */
     PING_PERIOD_MS = 1000,
     PINGS_MISSED = 5,
@@ -39,6 +42,7 @@ static pid_t agent;
 static int wire = -1;
 static bool attached, ever_attached;
 static unsigned long losses;
+static int stillborn; /* ended before any had attached */
 static bool halted; /* frames were left in `in` for lack of room for their answers */
 static int64_t detached_since, started, start_at, period_ends;
 static int backoff = BACKOFF_FIRST_MS;
@@ -228,19 +232,52 @@ void agent_pinged(void)
     silent_periods = 0;
 }
 
+/* Node.js says nothing that helps, or nothing at all. */
+static const char *stillborn_advice(int signal)
+{
+    if (signal == SIGKILL)
+        return "if it was the kernel, for want of memory, raise the limit";
+#ifdef SYS_clone3
+    /* Without arguments it is EINVAL where it may be called. glibc takes nothing but ENOSYS for a reason to use clone(2). */
+    if (syscall(SYS_clone3, NULL, 0) && errno == EPERM)
+        return "the seccomp profile forbids clone3, as that of Docker before 20.10.10 does: update it";
+#endif
+    return "Node.js needs a few threads and files, raise the limits (pids, nofile, stack)";
+}
+
+/* An end before anything runs, where starting the agent again cannot help: the code to exit with, or -1. */
+static int verdict_on(int status)
+{
+    int code = exit_code_of(status);
+
+    if (ever_attached)
+        return -1;
+    if (WIFEXITED(status)) {
+        if (code)
+            termination_write("the agent exited with %d before it ran anything: the log says why", code);
+        return code;
+    }
+    if (++stillborn < STILLBORN_MAX)
+        return -1;
+    termination_say("the agent was killed by %s, the %dth time, before it ran anything: %s", signal_name(WTERMSIG(status)), stillborn,
+                    stillborn_advice(WTERMSIG(status)));
+    return code;
+}
+
 bool agent_reaped(pid_t pid, int status, int64_t now, int *code)
 {
     if (!agent || pid != agent)
         return false;
     detach();
     agent = 0;
-    *code = WIFEXITED(status) && !ever_attached ? WEXITSTATUS(status) : -1;
+    *code = verdict_on(status);
     if (*code >= 0)
         return true;
     if (now - started >= HEALTHY_AFTER_MS)
         backoff = BACKOFF_FIRST_MS;
-    say("the agent %s %d; starting it again in %d ms, the service goes on", WIFSIGNALED(status) ? "was killed by signal" : "exited with",
-        WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), backoff);
+    say("the agent %s %d; starting it again in %d ms, %s", WIFSIGNALED(status) ? "was killed by signal" : "exited with",
+        WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), backoff,
+        ever_attached ? "the service goes on" : "nothing runs yet");
     start_at = now + backoff;
     backoff = backoff * 2 < BACKOFF_LAST_MS ? backoff * 2 : BACKOFF_LAST_MS;
     return true;

@@ -194,8 +194,6 @@ static int reap(void)
         if (agent_reaped(pid, status, now_ms(), &code)) {
             spawn_verb_unanswered();
             verdict = code;
-            if (verdict > 0)
-                termination_write("the agent exited with %d before it ran anything: the log says why", verdict);
             continue;
         }
         if (health_reaped(pid, now_ms()))

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -11,7 +12,7 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { mountTest } from '../../support/mounts.ts';
+import { mountTest, throughDevices } from '../../support/mounts.ts';
 import { type Exit, startAsPid1 } from '../../support/namespace.ts';
 import { Installation, Pid1 } from '../../support/pid1.ts';
 import { describePid1, type Suite, stage } from './suite.ts';
@@ -237,9 +238,24 @@ exec chroot $0 /opt/baton/baton run -- program`;
       await (await pid1.agent()).kill();
       await pid1.attached();
       expect(pid1.running.stderr).toMatch(
-        /^baton: the agent was killed by signal 9; starting it again in 50 ms.*\n$/,
+        /^baton: the agent was killed by signal 9; starting it again in 50 ms, nothing runs yet\n$/,
       );
     });
+
+    mountTest(
+      'by a signal, as every other one: Baton too, for there is nothing to keep running',
+      async () => {
+        const devices = mkdtempSync(join(suite.installation.folder, 'dev-'));
+        writeFileSync(join(devices, 'termination-log'), '');
+        await using pid1 = await suite.start({ through: throughDevices(devices) });
+        for (let killed = 0; killed < 8; killed++) await (await pid1.agent()).kill();
+        expect(await pid1.exit).toEqual({ code: 137, signal: null });
+        const why =
+          'the agent was killed by SIGKILL, the 8th time, before it ran anything: if it was the kernel, for want of memory, raise the limit\n';
+        expect(pid1.running.stderr.endsWith(`baton: ${why}`)).toBe(true);
+        expect(readFileSync(join(devices, 'termination-log'), 'utf8')).toBe(why);
+      },
+    );
   });
 
   test('a stderr that nobody reads is no reason to end', async () => {
