@@ -342,20 +342,23 @@ static bool accept_some(void)
 /* One round. False when the listener is broken. */
 static bool turn(void)
 {
-    struct pollfd polled[CONNECTIONS + 1];
+    struct pollfd polled[1 + CONNECTIONS] = {{accept_again ? -1 : LISTENER, POLLIN, 0}};
+    size_t used = 0; /* places; poll(2) refuses to look at more than the descriptors that may be open */
     int64_t next = INT64_MAX;
 
     for (size_t i = 0; i < CONNECTIONS; i++) {
         const struct connection *connection = &connections[i];
-        polled[i] = (struct pollfd){connection->fd, connection->state == WRITING ? POLLOUT : POLLIN, 0};
-        if (connection->fd >= 0 && deadline_of(connection) < next)
+        polled[1 + i] = (struct pollfd){connection->fd, connection->state == WRITING ? POLLOUT : POLLIN, 0};
+        if (connection->fd < 0)
+            continue;
+        used = i + 1;
+        if (deadline_of(connection) < next)
             next = deadline_of(connection);
     }
-    polled[CONNECTIONS] = (struct pollfd){accept_again ? -1 : LISTENER, POLLIN, 0};
     if (accept_again && accept_again < next)
         next = accept_again;
     int timeout = next == INT64_MAX ? -1 : next > now ? (int)(next - now) : 0;
-    int ready = poll(polled, COUNT(polled), timeout);
+    int ready = poll(polled, 1 + used, timeout);
 
     now = now_ms();
     if (ready < 0)
@@ -363,13 +366,13 @@ static bool turn(void)
     if (accept_again && accept_again <= now)
         accept_again = 0;
     /* Those who are here come first: an accept may close one of them, but none that has just sent a request. */
-    for (size_t i = 0; i < CONNECTIONS; i++) {
-        if (polled[i].revents)
+    for (size_t i = 0; i < used; i++) {
+        if (polled[1 + i].revents)
             proceed(&connections[i]);
         if (connections[i].fd >= 0 && deadline_of(&connections[i]) <= now)
             expire(&connections[i]);
     }
-    return !polled[CONNECTIONS].revents || accept_some();
+    return !polled[0].revents || accept_some();
 }
 
 /* Nothing but stderr, the listener and the pages is left open. */

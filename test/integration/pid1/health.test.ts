@@ -56,6 +56,15 @@ describePid1((suite) => {
     for (const page of ['/readyz', '/startupz']) expect(await ask({ port }, page)).toBe(503);
   });
 
+  test('where fewer files may be open than the responder would take connections', async () => {
+    const port = await freePort();
+    const args = ['--health', `127.0.0.1:${port}`];
+    await using pid1 = await suite.start({ args, through: ['prlimit', '--nofile=48:48'] });
+    await pid1.agent();
+    expect(await ask({ port }, '/livez')).toBe(200);
+    expect(pid1.running.stderr).toBe('');
+  });
+
   test('a configuration file may move the endpoint, so that it waits for the agent', async () => {
     await using pid1 = await suite.start({ args: ['--config', '/nonexistent'] });
     const agent = await pid1.agent();
