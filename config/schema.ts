@@ -68,13 +68,21 @@ const NUMERIC = ['string', 'integer'] as const;
  */
 function text<T>(expected: string, parse: (text: string) => Parsed<T>, shape: Partial<TextShape> = {}) {
   const convert = z.transform((input: string, context): T => {
-    const parsed = input.includes('\0') ? refused(`${expected}, without NUL`) : parse(input);
+    const parsed = unfit(input, expected) ?? parse(input);
     if (parsed.ok) return parsed.value;
     const { expected: message, hint } = parsed;
     context.issues.push({ code: 'custom', input, message, params: { hint } });
     return z.NEVER;
   });
   return z.pipe(z.string(expected), convert).register(textShapes, { type: 'string', ...shape });
+}
+
+/** Node.js reads arguments and variables as UTF-8, and what is none as U+FFFD: the program would be given other bytes. */
+function unfit(input: string, expected: string): Parsed<never> | null {
+  if (input.includes('\0')) return refused(`${expected}, without NUL`);
+  if (input.includes('\uFFFD'))
+    return refused(`${expected}, in UTF-8`, 'put other bytes in a script of its own');
+  return null;
 }
 
 function duration(low: number, high: number) {

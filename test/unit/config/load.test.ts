@@ -162,6 +162,11 @@ describe('off', () => {
 describe('rules between options', () => {
   test.each<[string, string[], string]>([
     ['nothing to run', [], 'command: there is nothing to run'],
+    [
+      'bytes that Node.js cannot hand on',
+      ['--', 'x', new TextDecoder().decode(Uint8Array.of(0x61, 0xe9))],
+      'command: expected a string, in UTF-8, got',
+    ],
     ['an empty program', ['--', ''], 'command: the name of the program is empty'],
     [
       'accepting without a listener',
