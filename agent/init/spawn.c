@@ -217,11 +217,11 @@ static void become(const struct identity *identity)
     bool same = geteuid() == identity->uid && getegid() == identity->gid;
 
     if (setgroups(identity->group_count, identity->groups) && !(errno == EPERM && same))
-        GIVE_UP(errno, "cannot set the groups of uid %u: %s", (unsigned)identity->uid, errno_name(errno));
+        GIVE_UP(errno, "cannot set the groups of uid %u: %s, it takes CAP_SETGID", (unsigned)identity->uid, errno_name(errno));
     if (setresgid(identity->gid, identity->gid, identity->gid))
-        GIVE_UP(errno, "cannot become gid %u: %s", (unsigned)identity->gid, errno_name(errno));
+        GIVE_UP(errno, "cannot become gid %u: %s, it takes CAP_SETGID", (unsigned)identity->gid, errno_name(errno));
     if (setresuid(identity->uid, identity->uid, identity->uid))
-        GIVE_UP(errno, "cannot become uid %u: %s", (unsigned)identity->uid, errno_name(errno));
+        GIVE_UP(errno, "cannot become uid %u: %s, it takes CAP_SETUID", (unsigned)identity->uid, errno_name(errno));
 }
 
 /* Executes one file; returns errno. ETXTBSY is tried again: whoever wrote the file has closed it, but a process that
