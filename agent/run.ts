@@ -41,16 +41,17 @@ export async function run(load: () => Promise<Settings>): Promise<void> {
 
   const health = await openHealth(init, settings, log);
   const listeners = await openListeners(init, config, log);
+  const cgroup = openCgroup();
   const store = await openStore({
     configured: config.store ?? undefined,
     environment: process.env,
     pid: process.ppid,
+    memoryLeft: cgroup.memoryLeft,
   });
   if (store.note) log.warn(store.note);
   if (config.control)
     await init.control(config.control).catch((error: Error) => log.error(`control socket: ${error.message}`));
 
-  const cgroup = openCgroup();
   const agent = new Agent({
     init,
     settings,

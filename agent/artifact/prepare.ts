@@ -135,7 +135,12 @@ async function take(sighting: Sighting, options: PrepareOptions): Promise<Artifa
   }
   return {
     ...artifact,
-    path: await snapshot({ real: found.real, content, digest: digest.whole }, store.directory, signal),
+    path: await snapshot(
+      { real: found.real, content, digest: digest.whole },
+      store.directory,
+      store.room(),
+      signal,
+    ),
   };
 }
 

@@ -4,7 +4,7 @@
  * refuses writers (ETXTBSY) only for the file that is being executed.
  */
 import { constants } from 'node:fs';
-import { access, chmod, copyFile, mkdir, open, rename, rm } from 'node:fs/promises';
+import { access, chmod, copyFile, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { hashFile } from './digest.ts';
 import { ChangedMeanwhile, sentence } from './errors.ts';
@@ -24,16 +24,24 @@ export interface Source {
  * Copies the program to `directory`/<16 hex of the digest>/<its name>, so that ps(1) shows the right name, and
  * returns that path. A copy that is already there and whole is used again. Shares the blocks where the file system
  * can (FICLONE); never a hard link, which a write in place would change too.
+ * @param room bytes that the copy may take, or null. The kernel would kill for the rest, and take what serves as gladly as us.
  * @throws ChangedMeanwhile when the copy is not what was digested.
  * @throws Error with a sentence for the operator: ENOSPC, EDQUOT, EROFS, noexec…
  */
-export async function snapshot(source: Source, directory: string, signal: AbortSignal): Promise<string> {
+export async function snapshot(
+  source: Source,
+  directory: string,
+  room: number | null,
+  signal: AbortSignal,
+): Promise<string> {
   const home = join(directory, storeKey(source.digest));
   const copy = join(home, basename(source.real));
   if (await isWhole(copy, source.content, signal)) return copy;
   // The directory is written by this process alone, which prepares one artifact at a time.
   const partial = join(directory, `.${storeKey(source.digest)}.partial`);
   try {
+    const { size } = await stat(source.real);
+    if (room !== null && size > room) throw new Error(noRoom(source.real, directory, size, room));
     await mkdir(home, { recursive: true });
     await chmod(home, 0o711);
     await rm(partial, { force: true });
@@ -66,6 +74,14 @@ async function isWhole(copy: string, content: string, signal: AbortSignal): Prom
 async function flush(path: string): Promise<void> {
   await using file = await open(path, 'r+');
   await file.sync();
+}
+
+function noRoom(real: string, directory: string, size: number, room: number): string {
+  const mebibytes = (bytes: number) => `${Math.round(bytes / 1024 ** 2)} MiB`;
+  return (
+    `${real}: no room for a copy in ${directory}, which is in memory: it takes ${mebibytes(size)}, and ` +
+    `${mebibytes(room)} are left of the container's limit; raise that, or configure a store on a disk`
+  );
 }
 
 function explain(error: unknown, real: string, home: string): Error {

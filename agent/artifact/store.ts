@@ -1,7 +1,7 @@
 /** Where private copies of programs are kept, and for how long. */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, chmod, lstat, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { access, chmod, lstat, mkdir, readdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DigestCache } from './digest.ts';
 import { sentence, withoutAdvice } from './errors.ts';
@@ -14,6 +14,8 @@ export interface Store {
   readonly directory: string | null;
   /** For the operator: which store could not be used, and what that means. Empty when all is as wished. */
   readonly note: string;
+  /** Bytes that a copy may take, where copies are in memory and that is limited; else null. */
+  room(): number | null;
   /** Content hashes of the last artifact. */
   readonly digests: DigestCache;
   /**
@@ -57,22 +59,27 @@ export interface StoreOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** PID 1's pid: its directory in the store outlives the agent. */
   readonly pid: number;
+  /** Bytes of memory that the container can still take; null: no limit. */
+  readonly memoryLeft: () => number | null;
 }
 
 /**
  * Opens the first usable store, and removes what dead owners left there. Never throws: no store is a mode of
  * operation.
  */
-export async function openStore({ configured, environment, pid }: StoreOptions): Promise<Store> {
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const { configured, environment, pid, memoryLeft } = options;
   // An empty image has no /run. Where it cannot be made either, that is found out below.
   await mkdir('/run', { recursive: true }).catch(() => {});
-  return openFirst(storeCandidates(configured, environment, process.geteuid?.() ?? 0), configured, pid);
+  const candidates = storeCandidates(configured, environment, process.geteuid?.() ?? 0);
+  return openFirst(candidates, configured, pid, memoryLeft);
 }
 
 export async function openFirst(
   candidates: readonly Candidate[],
   configured: string | undefined,
   pid: number,
+  memoryLeft: () => number | null = () => null,
 ): Promise<Store> {
   const refused: string[] = [];
   for (const candidate of candidates) {
@@ -82,7 +89,8 @@ export async function openFirst(
       // That one of our own guesses did not work is nobody's concern; that the configured one did not, is.
       const note =
         configured && candidate.path !== configured ? `${refused[0]}; using ${candidate.path}` : '';
-      return makeStore(join(candidate.path, String(pid)), note);
+      const directory = join(candidate.path, String(pid));
+      return makeStore(directory, note, (await isInMemory(directory)) ? memoryLeft : () => null);
     }
     refused.push(trouble);
   }
@@ -90,13 +98,19 @@ export async function openFirst(
     `no store for snapshots (${refused.map(withoutAdvice).join('; ')}): ` +
     'the program runs from its own path, so that a restart after a crash takes whatever is there by then; ' +
     'mount a tmpfs without noexec at /run/baton, or name another place with --store';
-  return makeStore(null, note);
+  return makeStore(null, note, () => null);
 }
 
-function makeStore(directory: string | null, note: string): Store {
+/** statfs(2), linux/magic.h: tmpfs and ramfs. What is written there counts for the container's memory, and stays. */
+async function isInMemory(path: string): Promise<boolean> {
+  return [0x01021994, 0x858458f6].includes((await statfs(path)).type);
+}
+
+function makeStore(directory: string | null, note: string, room: Store['room']): Store {
   return {
     directory,
     note,
+    room,
     digests: new Map(),
     async prune(keep) {
       if (directory === null) return;

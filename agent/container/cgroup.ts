@@ -21,6 +21,8 @@ export interface Limits {
 export interface Cgroup {
   /** The smallest of the own cgroup's and of those above it, as far as they can be seen, as they are now. */
   limits(): Limits;
+  /** Bytes that can be taken before the kernel kills somebody: the page cache counts as free. null: no limit is seen. */
+  memoryLeft(): number | null;
   /** Processes killed since the cgroup was made; null where the kernel does not tell (v1 before Linux 4.13). */
   oomKills(): number | null;
   /** Does the kernel kill everything here together when a limit of its memory is reached? v2 alone: `memory.oom.group`. */
@@ -53,6 +55,15 @@ export function openCgroup(root = '/'): Cgroup {
         ...memory.slice(0, 1).map((own) => parseEntry(read(own, 'memory.stat'), 'hierarchical_memory_limit')),
       ]),
     }),
+
+    memoryLeft: () =>
+      smallest([
+        ...unified.map((folder) => memoryLeft(folder, 'memory.max', 'memory.current', '')),
+        // Its total_… are of the whole hierarchy, as its usage is.
+        ...memory.map((folder) =>
+          memoryLeft(folder, 'memory.limit_in_bytes', 'memory.usage_in_bytes', 'total_'),
+        ),
+      ]),
 
     oomKills() {
       const counters = [
@@ -123,6 +134,15 @@ function namesBelow(root: string, path: string): string[] | null {
   if (path !== top && !path.startsWith(`${top}/`)) return null;
   const names = path.slice(top.length).split('/').filter(Boolean);
   return names.includes('..') ? null : names;
+}
+
+/** tmpfs is no part of `…_file`: what is in memory alone cannot be dropped. */
+function memoryLeft(folder: string, limit: string, usage: string, prefix: string): number | null {
+  const [most, used] = [parseBytes(read(folder, limit)), parseBytes(read(folder, usage))];
+  if (most === null || used === null) return null;
+  const stat = read(folder, 'memory.stat');
+  const cache = ['inactive_file', 'active_file'].map((key) => parseEntry(stat, `${prefix}${key}`) ?? 0);
+  return cache.reduce((left, bytes) => left + bytes, most - used);
 }
 
 function smallest(limits: readonly (number | null)[]): number | null {

@@ -1,4 +1,6 @@
 /** A container's limits: what the program is told of them, and a version that does not fit. */
+import { copyFile, rename, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { unharmed } from '../load/report.ts';
 import { Container, containerTest, docker } from './support/container.ts';
@@ -50,4 +52,26 @@ containerTest('a version that does not fit is killed for that, and nobody else i
   await Promise.all(loads.map((load) => load.completed(10)));
   for (const load of [...loads, probes]) expect(await load.stop()).toMatchObject(unharmed);
   expect(container.log.map(({ msg }) => msg)).not.toContain('a new agent carries on');
+});
+
+containerTest('a version whose copy does not fit into memory is refused, and nobody is killed', async () => {
+  const hostConfig = { ...memory(128), Tmpfs: { '/run/baton': 'exec' } };
+  await using container = await Container.start({ hostConfig });
+  const loads = container.loads();
+  await Promise.all(loads.map((load) => load.completed(1)));
+  const program = join(container.directory, 'volume/app');
+  const outcome = await container.outcomeOf(async () => {
+    await copyFile(program, `${program}.new`);
+    await truncate(`${program}.new`, 256 * MEBIBYTE);
+    await rename(`${program}.new`, program);
+  });
+  expect(outcome).toMatchObject({
+    outcome: 'refused',
+    msg: expect.stringMatching(
+      /no room for a copy in \/run\/baton\/1, which is in memory: it takes 256 MiB, and \d+ MiB are left/,
+    ),
+  });
+  await Promise.all(loads.map((load) => load.completed(10)));
+  for (const load of loads) expect(await load.stop()).toMatchObject(unharmed);
+  expect(container.log.map(({ msg }) => msg)).not.toContainEqual(expect.stringContaining('out of memory'));
 });

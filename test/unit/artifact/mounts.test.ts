@@ -62,3 +62,27 @@ mountTest('a store without room for the program is named, and nothing is left in
   );
   expect(files).toBe(0);
 });
+
+mountTest.for([
+  ['tmpfs', 7],
+  ['ramfs', 7],
+  // What else a namespace may mount without a device.
+  ['overlay', null],
+] as const)(
+  'a store on %s has room for %s bytes where as many are left of the memory',
+  async ([type, room]) => {
+    const [lower, upper, work] = [at('other'), at('vol/upper'), at('vol/work')];
+    const options = type === 'overlay' ? `-o lowerdir=${lower},upperdir=${upper},workdir=${work}` : '';
+    const output = await inMountNamespace(
+      `mkdir ${upper} ${work}; mount -t ${type} ${options} none ${at('store')}`,
+      `
+      const { openFirst } = await import(${JSON.stringify(module('store'))});
+      const [, path] = process.argv;
+      const store = await openFirst([{ path, shared: false }], undefined, process.pid, () => 7);
+      console.log(JSON.stringify({ directory: store.directory, room: store.room() }));
+    `,
+      at('store'),
+    );
+    expect(JSON.parse(output)).toMatchObject({ directory: expect.stringContaining(at('store')), room });
+  },
+);

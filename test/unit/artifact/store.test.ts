@@ -28,7 +28,12 @@ test('the places to try, best first', () => {
 
 describe('opening', () => {
   test('makes a directory of its own that others can pass through but not list', async () => {
-    const store = await openStore({ configured: at('store'), environment: {}, pid: process.pid });
+    const store = await openStore({
+      configured: at('store'),
+      environment: {},
+      pid: process.pid,
+      memoryLeft: () => null,
+    });
     expect(store).toMatchObject({ directory: at('store', String(process.pid)), note: '' });
     for (const path of [at('store'), store.directory ?? ''])
       expect((await stat(path)).mode & 0o777).toBe(0o711);

@@ -66,6 +66,46 @@ describe('a container sees its limits and the kills', () => {
   });
 });
 
+describe('the memory that is left', () => {
+  const v1 = {
+    'sys/fs/cgroup/memory/memory.usage_in_bytes': `${60 * MIB}\n`,
+    'sys/fs/cgroup/memory/memory.stat': [
+      `inactive_file ${MIB}`,
+      `total_cache ${50 * MIB}`,
+      `total_inactive_file ${10 * MIB}`,
+      `total_active_file ${5 * MIB}`,
+    ].join('\n'),
+  };
+  const v2 = {
+    'sys/fs/cgroup/memory.current': `${60 * MIB}\n`,
+    'sys/fs/cgroup/memory.stat': `file ${50 * MIB}\ninactive_file ${10 * MIB}\nactive_file ${5 * MIB}\n`,
+  };
+  test.each<[string, trees.Tree, number | null]>([
+    ['v1', { ...trees.dockerV1OwnNamespace, ...v1 }, 19 * MIB],
+    ['v1, without a limit', { ...trees.dockerV1Unlimited, ...v1 }, null],
+    ['v2', { ...trees.dockerV2, ...v2 }, 19 * MIB],
+    [
+      'v2, without what the page cache takes',
+      { ...trees.dockerV2, ...v2, 'sys/fs/cgroup/memory.stat': '' },
+      4 * MIB,
+    ],
+    ['where nobody tells what is used', trees.dockerV2, null],
+    [
+      'where less is left above',
+      {
+        ...trees.dockerV2,
+        ...v2,
+        'proc/self/cgroup': '0::/own\n',
+        'sys/fs/cgroup/own/memory.max': `${64 * MIB}\n`,
+        'sys/fs/cgroup/own/memory.current': `${MIB}\n`,
+      },
+      19 * MIB,
+    ],
+  ])('%s', async (_, tree, left) => {
+    expect(await inTree(tree, (cgroup) => cgroup.memoryLeft())).toBe(left);
+  });
+});
+
 describe('the kernel kills everything together', () => {
   const own = 'sys/fs/cgroup';
   const above = { 'proc/self/cgroup': '0::/pod/own\n', 'sys/fs/cgroup/pod/own/memory.max': 'max\n' };
