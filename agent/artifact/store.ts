@@ -103,7 +103,8 @@ export async function openFirst(
 
 /** statfs(2), linux/magic.h: tmpfs and ramfs. What is written there counts for the container's memory, and stays. */
 async function isInMemory(path: string): Promise<boolean> {
-  return [0x01021994, 0x858458f6].includes((await statfs(path)).type);
+  const { type } = await statfs(path).catch(() => ({ type: 0 }));
+  return type === 0x01021994 || type === 0x858458f6;
 }
 
 function makeStore(directory: string | null, note: string, room: Store['room']): Store {

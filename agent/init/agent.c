@@ -238,7 +238,7 @@ static const char *stillborn_advice(int signal)
     if (signal == SIGKILL)
         return "if it was the kernel, for want of memory, raise the limit";
 #ifdef SYS_clone3
-    /* Without arguments it is EINVAL where it may be called. glibc takes nothing but ENOSYS for a reason to use clone(2). */
+    /* Without arguments it is EINVAL where it may be called. glibc takes nothing but ENOSYS as a reason to use clone(2). */
     if (syscall(SYS_clone3, NULL, 0) && errno == EPERM)
         return "the seccomp profile forbids clone3, as that of Docker before 20.10.10 does: update it";
 #endif
@@ -259,8 +259,9 @@ static int verdict_on(int status)
     }
     if (++stillborn < STILLBORN_MAX)
         return -1;
-    termination_say("the agent was killed by %s, the %dth time, before it ran anything: %s", signal_name(WTERMSIG(status)), stillborn,
-                    stillborn_advice(WTERMSIG(status)));
+    int signal = WTERMSIG(status);
+    termination_say("the agent was killed by %s, the %dth time, before it ran anything: %s", signal_name(signal), stillborn,
+                    stillborn_advice(signal));
     return code;
 }
 

@@ -45,8 +45,9 @@ pid_t agent_pid(void);
 /* It said `ping`. */
 void agent_pinged(void);
 
-/* True when the reaped process was the agent; *code is ≥ 0 when it ended by itself before any ever attached: a verdict (of its
- * configuration, say), where starting it again cannot help, or when every one was killed. Else it is started again after a pause. */
+/* True when the reaped process was the agent; *code is ≥ 0 when it ended by itself before any ever attached, where starting
+ * it again cannot help: a verdict of its configuration, say. Or when every one was killed. Else it is started again after a
+ * pause. */
 bool agent_reaped(pid_t pid, int status, int64_t now, int *code);
 
 /* Starts it again when its pause is over, kills it when it hangs; when that is due next (ms, CLOCK_MONOTONIC). */

@@ -12,7 +12,12 @@ if (!process.execve) {
   process.exit(78); // EX_CONFIG, sysexits.h
 }
 const binary = fileURLToPath(new URL(`linux-${process.arch}/baton`, import.meta.url));
-process.execve(binary, [binary, ...process.argv.slice(2)], {
-  ...process.env,
-  BATON_NODE: process.env.BATON_NODE || process.execPath,
-});
+try {
+  process.execve(binary, [binary, ...process.argv.slice(2)], {
+    ...process.env,
+    BATON_NODE: process.env.BATON_NODE || process.execPath,
+  });
+} catch (error) {
+  console.error(`baton: ${error.message}`);
+  process.exit(error.code === 'ENOENT' ? 127 : 126);
+}

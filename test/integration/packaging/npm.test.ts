@@ -1,6 +1,6 @@
 /** The npm package, installed from its file as a project would. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -89,6 +89,15 @@ describeWith(['aarch64-linux-gnu-gcc', 'dpkg-query', 'npm'], 'the npm package', 
     await expect(started).rejects.toMatchObject({
       code: 78,
       stderr: expect.stringMatching(/^baton: Node\.js 22\.15, 23\.11 or newer is needed .*\n$/),
+    });
+  });
+
+  test('a binary that cannot be executed, too', async () => {
+    const alone = join(project, 'alone.mjs');
+    await copyFile(join(project, 'node_modules/baton/baton.mjs'), alone);
+    await expect(run(process.execPath, [alone, 'run'])).rejects.toMatchObject({
+      code: 127,
+      stderr: expect.stringMatching(/^baton: ENOENT, .*\/linux-\w+\/baton'\n$/),
     });
   });
 
