@@ -41,6 +41,20 @@ describe('baton run', () => {
       expect(await docker.getContainer(container.id).wait()).toMatchObject({ StatusCode: 0 });
     });
 
+  containerTest('a terminal that goes away is a stop', async () => {
+    // Docker keeps its terminals until the container ends: this one is script(1)'s.
+    const run = '/opt/baton/baton run --ready delay:0s --watch off -- sleep infinity';
+    const inTerminal = `sleep infinity | script -qfc "exec ${run} 2>&8" /dev/null >/dev/null`;
+    const commands = `exec 8>&2; ${inTerminal} & read; kill -KILL $!; read`;
+    await using shell = await Shell.start(['/bin/bash', '-c', commands]);
+    const { terminal } = shell;
+    await terminal.waitFor(/promoted generation 1/);
+    terminal.type('\r');
+    await terminal.waitFor(/everything has ended/);
+    terminal.type('\r');
+    await shell.ended();
+  });
+
   containerTest('a change of the window reaches the program', async () => {
     await using shell = await Shell.start([
       ...['/opt/baton/baton', 'run', '--ready', 'delay:0s', '--watch', 'off', '--', 'perl', '-e', TELL_SIZE],
