@@ -30,8 +30,6 @@ struct connection {
     bool answered;    /* close once the rest is sent */
     struct reader in;
     struct buffer out;
-    char request_memory[FRAME_HEADER + REQUEST_MAX];
-    char reply_memory[REPLY_MAX];
 };
 
 /* The default address, by which the client inside the container always finds us, and the file, where one is asked for. */
@@ -41,6 +39,10 @@ static struct listening {
 } listening[] = {{.fd = -1}, {.fd = -1}};
 static const void *pages;
 static struct connection connections[CONTROL_CONNECTIONS];
+/* Apart from them, so that a slot which was never used costs no page of memory. */
+static struct {
+    char request[FRAME_HEADER + REQUEST_MAX], reply[REPLY_MAX];
+} memories[CONTROL_CONNECTIONS];
 static int64_t accept_at; /* not before; 0: now */
 
 const char *control_default_address(void)
@@ -155,12 +157,13 @@ static void accept_one(int fd)
         close(fd);
         return;
     }
+    size_t slot = (size_t)(connection - connections);
     connection->fd = fd;
     connection->request = 0;
     connection->answered = false;
     connection->deadline = now_ms() + REQUEST_TIMEOUT_MS;
-    connection->in = (struct reader){.memory = connection->request_memory, .capacity = sizeof connection->request_memory};
-    connection->out = (struct buffer){.memory = connection->reply_memory, .capacity = sizeof connection->reply_memory};
+    connection->in = (struct reader){.memory = memories[slot].request, .capacity = sizeof memories[slot].request};
+    connection->out = (struct buffer){.memory = memories[slot].reply, .capacity = sizeof memories[slot].reply};
 
     socklen_t length = sizeof connection->peer;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &connection->peer, &length) || !allowed(&connection->peer))
