@@ -2,13 +2,13 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import type { LookupFunction } from 'node:net';
 import { dirname, join, relative } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { inject, test } from 'vitest';
 import type { Status } from '../../agent/health/status.ts';
-import type { Target } from '../load/connection.ts';
-import { type Load, type LoadOptions, startLoad } from '../load/load.ts';
+import { type Load, startLoad } from '../load/load.ts';
 import type { Failure } from '../load/report.ts';
 import { type LogLine, parseLog } from '../support/deployed.ts';
 import { type Running, start } from '../support/namespace.ts';
@@ -178,8 +178,9 @@ export class Traffic implements AsyncDisposable {
       await pause(delayMs);
       addresses = changed;
     };
-    const pick = (): Target => ({ host: addresses[this.#next++ % addresses.length] ?? '', port: PORT });
-    const options: Omit<LoadOptions, 'mode'> = { timeoutMs: 30_000, rate: 100, pick };
+    const lookup: LookupFunction = (_name, _options, callback) =>
+      callback(null, addresses[this.#next++ % addresses.length] ?? '', 4);
+    const options = { host: 'endpoints', port: PORT, lookup, timeoutMs: 30_000, rate: 100 };
     this.#loads = [
       startLoad({ ...options, mode: 'per-request' }),
       startLoad({ ...options, mode: 'keep-alive' }),

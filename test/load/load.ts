@@ -14,8 +14,6 @@ export interface LoadOptions extends Target {
   readonly mode: 'per-request' | 'keep-alive';
   /** Default `/`. */
   readonly path?: string;
-  /** Whom the next connection goes to, where there are several servers; in place of host and port. */
-  readonly pick?: () => Target;
   /** For one request, connecting included. Default 5000. */
   readonly timeoutMs?: number;
   /** Requests a second over all connections, spread evenly; default: as many as there are answers. */
@@ -50,7 +48,6 @@ export const sampleBody: BodyCheck = (path, { body, fields }: Response) =>
 
 export function startLoad(options: LoadOptions): Load {
   const { connections = 8, mode, path = '/', timeoutMs = 5000, rate, check = sampleBody, onResult } = options;
-  const { pick = () => options } = options;
   const recorder = new Recorder();
   const watchers = new Set<Watcher>();
   const inFlight = new Map<Connection, number>();
@@ -80,7 +77,7 @@ export function startLoad(options: LoadOptions): Load {
   function connect(former: Connection | null) {
     if (former?.usable) return former;
     recorder.connections++;
-    return new Connection(pick(), check);
+    return new Connection(options, check);
   }
 
   async function work() {
