@@ -149,7 +149,10 @@ export class Rules {
     if (signal === SIGKILL) {
       rule('5: asked before it is killed', this.#stopAsked.has(key) || this.#finished.has(key));
       const otherwise = this.#deadline === Number.POSITIVE_INFINITY ? RELOAD_STOP_TIMEOUT : this.#deadline;
+      // Repeated by a new agent: it was held against what was true when it was decided.
+      const repeated = findIn(before, key)?.stop?.killed === true;
       const inTime =
+        repeated ||
         program?.alive !== true ||
         (program.toldAt !== null &&
           Math.min(program.toldAt + (policy.stopTimeout ?? otherwise), this.#deadline) <= at);
