@@ -8,7 +8,7 @@ import { expect } from 'vitest';
 import { buildApp } from '../apps/build.ts';
 import { startLoad } from '../load/load.ts';
 import { unharmed } from '../load/report.ts';
-import { untilStatus } from '../support/deployed.ts';
+import { httpGet, untilStatus } from '../support/deployed.ts';
 import { freePort } from '../support/service.ts';
 import { containerTest } from './support/container.ts';
 import { Events } from './support/events.ts';
@@ -84,7 +84,7 @@ class Project implements AsyncDisposable {
 
   async generation(id: number): Promise<void> {
     await untilStatus(
-      this.healthPort,
+      (path) => httpGet(this.healthPort, path),
       ({ active, phase }) => active?.generation === id && phase === 'steady',
     );
   }

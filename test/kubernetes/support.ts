@@ -10,7 +10,7 @@ import { inject, test } from 'vitest';
 import type { Status } from '../../agent/health/status.ts';
 import { type Load, startLoad } from '../load/load.ts';
 import type { Failure } from '../load/report.ts';
-import { type LogLine, parseLog } from '../support/deployed.ts';
+import { type LogLine, parseLog, untilStatus as untilServiceStatus } from '../support/deployed.ts';
 import { type Running, start } from '../support/namespace.ts';
 import { type Endpoints, type Event, type Pod, Watch } from './api.ts';
 
@@ -271,12 +271,6 @@ export async function health(pod: Pod, path: string): Promise<{ status: number; 
   return { status: response.status, body: await response.text() };
 }
 
-/** Asks a pod until its status is as wanted. */
-export async function untilStatus(pod: Pod, wanted: (status: Status) => boolean): Promise<Status> {
-  for (;;) {
-    const { status, body } = await health(pod, '/status');
-    const now: Status | null = status === 200 ? JSON.parse(body) : null;
-    if (now && wanted(now)) return now;
-    await pause(20);
-  }
+export function untilStatus(pod: Pod, wanted: (status: Status) => boolean): Promise<Status> {
+  return untilServiceStatus((path) => health(pod, path), wanted);
 }

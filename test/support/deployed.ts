@@ -109,7 +109,7 @@ export abstract class Deployed {
   }
 
   until(wanted: (status: Status) => boolean): Promise<Status> {
-    return untilStatus(this.healthPort, wanted);
+    return untilStatus((path) => this.health(path), wanted);
   }
 
   /** Everything that Baton has logged so far, its plain lines left out. */
@@ -136,9 +136,12 @@ export abstract class Deployed {
 }
 
 /** Asks until the status is as wanted: pages are published at each change, but announced to nobody. */
-export async function untilStatus(healthPort: number, wanted: (status: Status) => boolean): Promise<Status> {
+export async function untilStatus(
+  ask: (path: '/status') => Promise<Answer>,
+  wanted: (status: Status) => boolean,
+): Promise<Status> {
   for (;;) {
-    const { status, body } = await httpGet(healthPort, '/status');
+    const { status, body } = await ask('/status');
     const now: Status | null = status === 200 ? JSON.parse(body) : null;
     if (now && wanted(now)) return now;
     await pause(5);
